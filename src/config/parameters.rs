@@ -1,0 +1,214 @@
+//! The one table of parameters of repmgr.conf.
+//!
+//! Parsing, defaults, limits, validation, reload, `--dump-config`,
+//! `repmgr.conf.sample` and the manual's chapter are made from it. The order
+//! is that of `--dump-config`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a reload (SIGHUP of the daemon) does with a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// Takes effect and is reported.
+    Reported,
+    /// Takes effect without being reported.
+    Silent,
+    /// Must not change: the reload is refused.
+    Fixed,
+    /// Not used by a running daemon.
+    Unused,
+}
+
+/// Whether the daemon may promote and follow by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailoverMode {
+    /// It only watches.
+    Manual,
+    /// It promotes and follows.
+    Automatic,
+}
+
+/// How the daemon finds out whether its upstream is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionCheckType {
+    /// Ask whether it accepts connections.
+    Ping,
+    /// Make a new connection.
+    Connection,
+    /// Run a query on the connection that is kept.
+    Query,
+}
+
+/// The replication type; only one is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicationType {
+    /// Streaming replication.
+    Physical,
+}
+
+/// Where a tablespace of the source goes on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TablespaceMapping {
+    /// Its location on the source.
+    pub old: PathBuf,
+    /// Its location here.
+    pub new: PathBuf,
+}
+
+/// Seconds as a parameter's value.
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What the table says of one parameter, beside its value.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// The heading it stands under in the sample and the manual.
+    pub section: &'static str,
+    /// What a reload does with it.
+    pub reload: Reload,
+    /// The lowest value, if it is a number.
+    pub min: Option<i32>,
+    /// One or two sentences for the manual.
+    pub meaning: &'static str,
+}
+
+const fn lowest(limit: &[i32]) -> Option<i32> {
+    if limit.is_empty() { None } else { Some(limit[0]) }
+}
+
+macro_rules! parameters {
+    ($($section:literal { $($name:ident: $type:ty = $default:expr, $reload:ident $(, min $min:literal)?, $doc:literal;)+ })+) => {
+        /// The values of all parameters. An empty string, path or list means "not set".
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Config { $($(#[doc = $doc] pub $name: $type,)+)+ }
+
+        impl Default for Config {
+            fn default() -> Self { Config { $($($name: $default,)+)+ } }
+        }
+
+        /// The table, in the order of `--dump-config`.
+        pub static PARAMETERS: &[Parameter] = &[$($(Parameter {
+            name: stringify!($name),
+            section: $section,
+            reload: Reload::$reload,
+            min: lowest(&[$($min)?]),
+            meaning: $doc,
+        },)+)+];
+    };
+}
+parameters! {
+    "Node" {
+        node_id: i32 = -1, Fixed, min 1, "The unique number of this node in the cluster.";
+        node_name: String = String::new(), Fixed, "The unique name of this node; also the application_name of its WAL receiver, by which it is found in pg_stat_replication.";
+        conninfo: String = String::new(), Reported, "How every node of the cluster connects to this one: a connection string or URI.";
+        replication_user: String = String::new(), Unused, "The role for replication connections; without it the user in conninfo.";
+        data_directory: PathBuf = PathBuf::new(), Unused, "The data directory of this node's server.";
+        config_directory: PathBuf = PathBuf::new(), Unused, "Where postgresql.conf is, if not in the data directory.";
+        pg_bindir: PathBuf = PathBuf::new(), Unused, "Where PostgreSQL's programs are; without it they are searched in PATH.";
+        repmgr_bindir: PathBuf = PathBuf::new(), Unused, "Where repmgr is on the other hosts; without it pg_bindir.";
+        replication_type: ReplicationType = ReplicationType::Physical, Unused, "Only physical is supported.";
+    }
+    "Logging" {
+        log_level: String = String::new(), Reported, "DEBUG, INFO, NOTICE, WARNING, ERROR, ALERT, CRIT or EMERG; INFO if not set.";
+        log_facility: String = String::new(), Reported, "STDERR, or for syslog LOCAL0 to LOCAL7 or USER.";
+        log_file: PathBuf = PathBuf::new(), Reported, "Where the daemon writes its log; reopened at SIGHUP.";
+        log_status_interval: Duration = s(300), Reported, min 0, "Seconds between two lines of the daemon that say that it is alive; 0 for none.";
+    }
+    "Cloning and replication" {
+        use_replication_slots: bool = false, Unused, "Give each standby a replication slot on its upstream, repmgr_slot_<node_id>.";
+        pg_basebackup_options: String = String::new(), Unused, "Added to the command line of pg_basebackup.";
+        restore_command: String = String::new(), Unused, "Written to the replication configuration of a clone.";
+        tablespace_mapping: Vec<TablespaceMapping> = Vec::new(), Unused, "OLDDIR=NEWDIR: where a tablespace of the source goes on this node. May be repeated.";
+        recovery_min_apply_delay: Option<String> = None, Unused, min 0, "How long this standby waits before it replays a transaction: a number with ms, s, min, h or d.";
+        archive_cleanup_command: String = String::new(), Unused, "Written to the replication configuration of a clone.";
+        use_primary_conninfo_password: bool = false, Unused, "Write the password from PGPASSWORD into primary_conninfo.";
+        passfile: String = String::new(), Unused, "The password file that primary_conninfo names.";
+    }
+    "Promotion" {
+        promote_check_timeout: Duration = s(60), Unused, min 1, "Seconds to wait for a promotion to be completed.";
+        promote_check_interval: Duration = s(1), Unused, min 1, "Seconds between two looks whether the promotion is completed.";
+    }
+    "pg-backup-api" {
+        pg_backupapi_backup_id: String = String::new(), Unused, "The Barman backup to restore through pg-backup-api.";
+        pg_backupapi_host: String = String::new(), Unused, "The host of pg-backup-api; selects that way of cloning.";
+        pg_backupapi_node_name: String = String::new(), Unused, "The Barman server name in pg-backup-api.";
+        pg_backupapi_remote_ssh_command: String = String::new(), Unused, "The ssh command with which Barman reaches this host.";
+    }
+    "Follow, switchover, rejoin" {
+        primary_follow_timeout: Duration = s(60), Unused, min 1, "Seconds that standby follow --wait tries to reach the new upstream.";
+        standby_follow_timeout: Duration = s(30), Unused, min 1, "Seconds to wait until the standby is attached to its new upstream.";
+        standby_follow_restart: bool = false, Unused, "Restart the server on follow where a reload would do.";
+        shutdown_check_timeout: Duration = s(60), Unused, min 1, "Seconds to wait in a switchover for the old primary to stop.";
+        standby_reconnect_timeout: Duration = s(60), Unused, min 1, "Seconds to wait for a demoted node to accept connections.";
+        wal_receive_check_timeout: Duration = s(30), Unused, min 1, "Seconds to wait in a switchover for the last WAL to arrive.";
+        node_rejoin_timeout: Duration = s(60), Unused, min 1, "Seconds to wait until a rejoined node is attached.";
+    }
+    "Checks and witness" {
+        archive_ready_warning: i32 = 16, Unused, min 1, "Files waiting to be archived from which node check warns.";
+        archive_ready_critical: i32 = 128, Unused, min 1, "Files waiting to be archived from which node check calls it critical.";
+        replication_lag_warning: Duration = s(300), Unused, min 1, "Seconds of lag from which node check warns.";
+        replication_lag_critical: Duration = s(600), Unused, min 1, "Seconds of lag from which node check calls it critical.";
+        witness_sync_interval: Duration = s(15), Silent, min 1, "Seconds between two copies of the node records to the witness.";
+    }
+    "Daemon" {
+        failover: FailoverMode = FailoverMode::Manual, Reported, "automatic: the daemon promotes and follows by itself; manual: it only watches.";
+        location: String = "default".to_owned(), Unused, "Where this node is, for telling a cut network from a lost primary.";
+        priority: i32 = 100, Unused, min 0, "Higher is preferred in an election among equally advanced nodes; 0 is never promoted.";
+        promote_command: String = String::new(), Reported, "What the daemon runs to promote this node.";
+        follow_command: String = String::new(), Reported, "What the daemon runs to follow a new primary; %n is its node id.";
+        monitor_interval_secs: Duration = s(2), Reported, min 1, "Seconds between two checks of the upstream.";
+        reconnect_attempts: i32 = 6, Reported, min 0, "How often a lost upstream is tried before it is given up.";
+        reconnect_interval: Duration = s(10), Reported, min 0, "Seconds between two such attempts.";
+        monitoring_history: bool = false, Reported, "Write each check to repmgr.monitoring_history.";
+        degraded_monitoring_timeout: Option<Duration> = None, Reported, min -1, "Seconds after which a degraded daemon ends; -1 or 0 for never.";
+        async_query_timeout: Duration = s(60), Reported, min 0, "Seconds to wait for the answer to connection_check_type=query.";
+        primary_notification_timeout: Duration = s(60), Reported, min 0, "Seconds to wait for the new primary's word after an election.";
+        repmgrd_standby_startup_timeout: Duration = s(60), Reported, min 0, "Seconds to wait for the own server after following; standby_reconnect_timeout if not set.";
+        repmgrd_pid_file: PathBuf = PathBuf::new(), Unused, "The daemon's PID file.";
+        repmgrd_exit_on_inactive_node: bool = false, Unused, "Do not start on a node whose record is inactive.";
+        standby_disconnect_on_failover: bool = false, Reported, "Stop the WAL receivers before an election.";
+        sibling_nodes_disconnect_timeout: Duration = s(30), Reported, min 0, "Seconds to wait for the siblings' WAL receivers to stop.";
+        connection_check_type: ConnectionCheckType = ConnectionCheckType::Ping, Reported, "ping, connection or query: how the upstream is checked.";
+        primary_visibility_consensus: bool = false, Reported, "No failover while another node still sees the primary.";
+        always_promote: bool = false, Reported, "Promote even if the upstream of this node is not known.";
+        failover_validation_command: String = String::new(), Reported, "Must end with 0 before this node is promoted: %n %a %v %u %t.";
+        election_rerun_interval: Duration = s(15), Silent, min 1, "Seconds to wait before a vetoed election is run again.";
+        child_nodes_check_interval: Duration = s(5), Reported, min 1, "Seconds between two checks of the attached standbys.";
+        child_nodes_disconnect_min_count: i32 = -1, Reported, min -1, "How many standbys must be missing for child_nodes_disconnect_command.";
+        child_nodes_connected_min_count: i32 = -1, Reported, min -1, "How many standbys must be attached; wins over child_nodes_disconnect_min_count.";
+        child_nodes_connected_include_witness: bool = false, Reported, "Count the witness among the attached nodes.";
+        child_nodes_disconnect_timeout: Duration = s(30), Reported, min 0, "Seconds that the standbys must be missing.";
+        child_nodes_disconnect_command: String = String::new(), Reported, "What a primary runs when too few standbys are attached; %p is its node id.";
+    }
+    "Service control" {
+        pg_ctl_options: String = String::new(), Unused, "Added to the command line of pg_ctl.";
+        service_start_command: String = String::new(), Unused, "Starts the server; without it pg_ctl.";
+        service_stop_command: String = String::new(), Unused, "Stops the server; without it pg_ctl.";
+        service_restart_command: String = String::new(), Unused, "Restarts the server; without it pg_ctl.";
+        service_reload_command: String = String::new(), Unused, "Reloads the server's configuration; without it pg_ctl.";
+        service_promote_command: String = String::new(), Unused, "Promotes the server; without it pg_promote() or pg_ctl.";
+        repmgrd_service_start_command: String = String::new(), Unused, "Starts the daemon, for daemon start.";
+        repmgrd_service_stop_command: String = String::new(), Unused, "Stops the daemon, for daemon stop.";
+    }
+    "Events" {
+        event_notification_command: String = String::new(), Reported, "What is run at each event: %n %e %s %t %d %a %c %p.";
+        event_notifications: Vec<String> = Vec::new(), Silent, "The events for which it is run; all if not set.";
+    }
+    "Barman, rsync, ssh" {
+        barman_host: String = String::new(), Unused, "The Barman host; selects cloning from Barman.";
+        barman_server: String = String::new(), Unused, "The Barman server section.";
+        barman_config: String = String::new(), Unused, "Barman's configuration file on its host.";
+        rsync_options: String = String::new(), Unused, "Options of rsync for external configuration files.";
+        ssh_options: String = "-q -o ConnectTimeout=10".to_owned(), Unused, "Options of ssh.";
+    }
+    "Undocumented" {
+        reconnect_loop_sync: bool = false, Silent, "Another pacing of the attempts to reach a lost primary.";
+        promote_delay: Duration = s(0), Reported, min 1, "Seconds to wait before promoting, for tests.";
+        failover_delay: Duration = s(0), Silent, min 1, "Seconds to wait before an election, for tests.";
+        connection_check_query: String = "SELECT 1".to_owned(), Silent, "The query of connection_check_type=query.";
+    }
+}

@@ -1,0 +1,1 @@
+//! What to do, decided: state and observation in, decision with its reason out. Pure.

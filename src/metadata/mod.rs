@@ -1,0 +1,11 @@
+//! The `repmgr` schema: nodes, events, monitoring history, voting term, the
+//! functions of the server library, life of the extension.
+
+pub mod attachment;
+pub mod extension;
+pub mod functions;
+pub mod nodes;
+pub mod voting_term;
+
+pub use attachment::{Attachment, attachment};
+pub use nodes::NodeRecord;

@@ -1,0 +1,231 @@
+//! `repmgr.nodes`.
+
+use tokio_postgres::Row;
+
+use crate::postgres::{Connection, QueryError};
+use crate::types::{NodeId, NodeType};
+
+/// A row of `repmgr.nodes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRecord {
+    /// Its id.
+    pub node_id: NodeId,
+    /// The node it follows.
+    pub upstream_node_id: Option<NodeId>,
+    /// Whether it takes part.
+    pub active: bool,
+    /// Its name; also the application_name of its WAL receiver.
+    pub node_name: String,
+    /// What it is registered as.
+    pub node_type: NodeType,
+    /// Where it is.
+    pub location: String,
+    /// Higher is preferred in an election; 0 is never promoted.
+    pub priority: i32,
+    /// How the other nodes connect to it. May hold a password: never log it as it is.
+    pub conninfo: String,
+    /// The role for replication connections to it; may be empty.
+    pub repluser: String,
+    /// The slot it uses on its upstream.
+    pub slot_name: Option<String>,
+    /// The absolute path of its repmgr.conf.
+    pub config_file: String,
+}
+
+impl NodeRecord {
+    /// `node "NAME" (ID: N)`, the original's way to name a node.
+    pub fn title(&self) -> String {
+        format!("node \"{}\" (ID: {})", self.node_name, self.node_id)
+    }
+}
+
+const COLUMNS: &str = "n.node_id, n.upstream_node_id, n.active, n.node_name, n.type, n.location, n.priority, \
+                       n.conninfo, n.repluser::text, n.slot_name, n.config_file";
+
+fn record(row: &Row) -> NodeRecord {
+    NodeRecord {
+        node_id: NodeId(row.get(0)),
+        upstream_node_id: row.get::<_, Option<i32>>(1).map(NodeId),
+        active: row.get(2),
+        node_name: row.get(3),
+        node_type: NodeType::from_word(row.get(4)),
+        location: row.get(5),
+        priority: row.get(6),
+        conninfo: row.get(7),
+        repluser: row.get(8),
+        slot_name: row.get::<_, Option<String>>(9).filter(|name| !name.is_empty()),
+        config_file: row.get(10),
+    }
+}
+
+type Parameters<'a> = &'a [&'a (dyn tokio_postgres::types::ToSql + Sync)];
+
+async fn select(
+    connection: &Connection,
+    condition: &str,
+    parameters: Parameters<'_>,
+) -> Result<Vec<NodeRecord>, QueryError> {
+    let sql = format!("SELECT {COLUMNS} FROM repmgr.nodes n {condition}");
+    Ok(connection.query(&sql, parameters).await?.iter().map(record).collect())
+}
+
+/// The record of a node.
+pub async fn by_id(connection: &Connection, id: NodeId) -> Result<Option<NodeRecord>, QueryError> {
+    Ok(select(connection, "WHERE n.node_id = $1", &[&id.0]).await?.pop())
+}
+
+/// The first record with a name.
+pub async fn by_name(connection: &Connection, name: &str) -> Result<Option<NodeRecord>, QueryError> {
+    Ok(select(
+        connection,
+        "WHERE n.node_name = $1 ORDER BY n.node_id LIMIT 1",
+        &[&name],
+    )
+    .await?
+    .pop())
+}
+
+/// All records by id.
+pub async fn all(connection: &Connection) -> Result<Vec<NodeRecord>, QueryError> {
+    select(connection, "ORDER BY n.node_id", &[]).await
+}
+
+/// All records that name `upstream` as their upstream, active or not, by id.
+pub async fn downstream_of(connection: &Connection, upstream: NodeId) -> Result<Vec<NodeRecord>, QueryError> {
+    select(
+        connection,
+        "WHERE n.upstream_node_id = $1 ORDER BY n.node_id",
+        &[&upstream.0],
+    )
+    .await
+}
+
+/// The active records with this upstream other than `own`, witness included, by id.
+pub async fn active_siblings(
+    connection: &Connection,
+    upstream: NodeId,
+    own: NodeId,
+) -> Result<Vec<NodeRecord>, QueryError> {
+    select(
+        connection,
+        "WHERE n.upstream_node_id = $1 AND n.node_id <> $2 AND n.active ORDER BY n.node_id",
+        &[&upstream.0, &own.0],
+    )
+    .await
+}
+
+/// The record of type primary that is active: the primary according to the metadata.
+pub async fn recorded_primary(connection: &Connection) -> Result<Option<NodeRecord>, QueryError> {
+    Ok(select(
+        connection,
+        "WHERE n.type = 'primary' AND n.active ORDER BY n.node_id LIMIT 1",
+        &[],
+    )
+    .await?
+    .pop())
+}
+
+/// Where to look for the live primary: active, no witness, registered primaries first.
+pub async fn primary_candidates(connection: &Connection) -> Result<Vec<NodeRecord>, QueryError> {
+    select(
+        connection,
+        "WHERE n.active AND n.type <> 'witness' ORDER BY n.type <> 'primary', n.priority, n.node_id",
+        &[],
+    )
+    .await
+}
+
+/// Writes a record: INSERT, or UPDATE of all columns if `exists`.
+/// A standby without upstream gets the recorded primary.
+pub async fn write(connection: &Connection, node: &NodeRecord, exists: bool) -> Result<u64, QueryError> {
+    let mut upstream = node.upstream_node_id;
+    if upstream.is_none() && node.node_type == NodeType::Standby {
+        upstream = recorded_primary(connection).await?.map(|primary| primary.node_id);
+    }
+    let sql = if exists {
+        "UPDATE repmgr.nodes SET upstream_node_id = $2, active = $3, node_name = $4, type = $5, location = $6, \
+         priority = $7, conninfo = $8, repluser = $9::text, slot_name = $10, config_file = $11 WHERE node_id = $1"
+    } else {
+        "INSERT INTO repmgr.nodes (node_id, upstream_node_id, active, node_name, type, location, priority, conninfo, \
+         repluser, slot_name, config_file) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text, $10, $11)"
+    };
+    connection
+        .execute(
+            sql,
+            &[
+                &node.node_id.0,
+                &upstream.map(|id| id.0),
+                &node.active,
+                &node.node_name,
+                &node.node_type.as_str(),
+                &node.location,
+                &node.priority,
+                &node.conninfo,
+                &node.repluser,
+                &node.slot_name,
+                &node.config_file,
+            ],
+        )
+        .await
+}
+
+/// Deletes a record; fails if others name it as their upstream.
+pub async fn delete(connection: &Connection, id: NodeId) -> Result<u64, QueryError> {
+    connection
+        .execute("DELETE FROM repmgr.nodes WHERE node_id = $1", &[&id.0])
+        .await
+}
+
+/// Marks a node as taking part or not.
+pub async fn set_active(connection: &Connection, id: NodeId, active: bool) -> Result<u64, QueryError> {
+    connection
+        .execute(
+            "UPDATE repmgr.nodes SET active = $2 WHERE node_id = $1",
+            &[&id.0, &active],
+        )
+        .await
+}
+
+/// Records whom a standby or witness follows.
+pub async fn set_upstream(connection: &Connection, id: NodeId, upstream: NodeId) -> Result<u64, QueryError> {
+    connection
+        .execute(
+            "UPDATE repmgr.nodes SET upstream_node_id = $2 WHERE node_id = $1",
+            &[&id.0, &upstream.0],
+        )
+        .await
+}
+
+/// Makes a node an active standby of `upstream`.
+pub async fn set_standby(connection: &Connection, id: NodeId, upstream: NodeId) -> Result<u64, QueryError> {
+    connection
+        .execute(
+            "UPDATE repmgr.nodes SET type = 'standby', upstream_node_id = $2, active = TRUE WHERE node_id = $1",
+            &[&id.0, &upstream.0],
+        )
+        .await
+}
+
+/// Stores the name of the slot a node uses.
+pub async fn set_slot_name(connection: &Connection, id: NodeId, slot_name: &str) -> Result<u64, QueryError> {
+    connection
+        .execute(
+            "UPDATE repmgr.nodes SET slot_name = $2 WHERE node_id = $1",
+            &[&id.0, &slot_name],
+        )
+        .await
+}
+
+/// Makes a node the one active primary, in one statement: all or nothing.
+pub async fn set_primary(connection: &Connection, id: NodeId) -> Result<u64, QueryError> {
+    connection
+        .execute(
+            "UPDATE repmgr.nodes SET \
+             active = (node_id = $1), \
+             type = 'primary', \
+             upstream_node_id = CASE WHEN node_id = $1 THEN NULL ELSE upstream_node_id END \
+             WHERE node_id = $1 OR (type = 'primary' AND active)",
+            &[&id.0],
+        )
+        .await
+}

@@ -1,0 +1,85 @@
+//! Why there is no connection, or no answer.
+
+use std::time::Duration;
+
+/// What kind of "no" a connection attempt ended with; a decision may depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConnectFailure {
+    /// Nothing listens there.
+    Refused,
+    /// No answer before the deadline.
+    Silent,
+    /// The host name has no address.
+    NameNotResolved,
+    /// The server is there and refused the login (SQLSTATE class 28, or `3D000`).
+    Authentication,
+    /// The server is there and has no free connection (SQLSTATE 53300).
+    TooManyConnections,
+    /// The server is starting up, shutting down or in recovery without hot standby (SQLSTATE 57P03).
+    NotAccepting,
+    /// The transport failed: TLS, a reset, an unreachable network.
+    Transport,
+    /// The connection string cannot be used.
+    BadParameters,
+    /// Any other answer of the server.
+    Other,
+}
+
+impl ConnectFailure {
+    /// Whether a server answered at all (libpq's PQping would say OK or REJECT).
+    pub fn server_is_there(self) -> bool {
+        matches!(
+            self,
+            Self::Authentication | Self::TooManyConnections | Self::NotAccepting | Self::Other
+        )
+    }
+}
+
+/// A connection attempt that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ConnectError {
+    /// What kind of "no".
+    pub failure: ConnectFailure,
+    /// What a person reads; names the server, never a password.
+    pub message: String,
+}
+
+/// A query without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The server answered with an error.
+    #[error("{0}")]
+    Server(Box<tokio_postgres::error::DbError>),
+    /// The connection broke.
+    #[error("connection lost: {0}")]
+    ConnectionLost(String),
+    /// No answer before the deadline; the connection is given up.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The answer was not of the expected form.
+    #[error("unexpected answer: {0}")]
+    Unexpected(String),
+}
+
+impl QueryError {
+    /// The SQLSTATE, if the server gave one.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            QueryError::Server(error) => Some(error.code().code()),
+            _ => None,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for QueryError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        if let Some(db) = error.as_db_error() {
+            return QueryError::Server(Box::new(db.clone()));
+        }
+        if error.is_closed() || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>()) {
+            return QueryError::ConnectionLost(error.to_string());
+        }
+        QueryError::Unexpected(error.to_string())
+    }
+}

@@ -1,0 +1,162 @@
+//! Child processes with a deadline: hooks, service commands, PostgreSQL's programs.
+//!
+//! Every child gets a process group of its own, so that reaching the deadline
+//! ends it with all its descendants.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+
+/// How a child ended, and what it said.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code or signal.
+    pub status: ExitStatus,
+    /// All of its standard output, lossily decoded.
+    pub stdout: String,
+    /// All of its standard error, lossily decoded.
+    pub stderr: String,
+}
+
+/// Why there is no result of a child.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("could not start \"{program}\": {source}")]
+    NotStarted {
+        /// What was to be started.
+        program: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It was ended at its deadline.
+    #[error("\"{program}\" was still running after {limit:?} and was ended")]
+    TimedOut {
+        /// What was started.
+        program: String,
+        /// The deadline.
+        limit: Duration,
+    },
+    /// Its output could not be read.
+    #[error("could not read the output of \"{program}\": {source}")]
+    Io {
+        /// What was started.
+        program: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// Runs `command` through `/bin/sh -c`, captures its output, and ends it at the deadline.
+pub async fn shell(command: &str, limit: Duration) -> Result<Finished, ProcessError> {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command);
+    capture(shell, command, limit).await
+}
+
+/// Runs a program, captures its output, and ends it with its whole process group at the deadline.
+pub async fn capture(mut command: Command, name: &str, limit: Duration) -> Result<Finished, ProcessError> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| ProcessError::NotStarted {
+            program: name.to_owned(),
+            source,
+        })?;
+    let group = child.id();
+    let stdout = read_all(child.stdout.take());
+    let stderr = read_all(child.stderr.take());
+    let work = async {
+        let (stdout, stderr, status) = tokio::join!(stdout, stderr, child.wait());
+        Ok::<_, std::io::Error>(Finished {
+            status: status?,
+            stdout: stdout?,
+            stderr: stderr?,
+        })
+    };
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(finished)) => Ok(finished),
+        Ok(Err(source)) => Err(ProcessError::Io {
+            program: name.to_owned(),
+            source,
+        }),
+        Err(_) => {
+            if let Some(group) = group.and_then(|id| i32::try_from(id).ok()) {
+                // The group may be gone already; there is nothing else to do about it.
+                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
+            Err(ProcessError::TimedOut {
+                program: name.to_owned(),
+                limit,
+            })
+        }
+    }
+}
+
+async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// One word for the shell, quoted so that it arrives as it is.
+pub fn shell_quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    #[test]
+    fn output_and_status_come_back_separately() {
+        let finished = run(shell("echo out; echo err >&2; exit 3", Duration::from_secs(20))).unwrap();
+        assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("out\n", "err\n"));
+        assert_eq!(finished.status.code(), Some(3));
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_ended_with_its_descendants() {
+        let error = run(shell("sleep 1000 & sleep 1000", Duration::from_millis(200))).unwrap_err();
+        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
+    }
+
+    #[test]
+    fn quoting_survives_the_shell() {
+        for word in [
+            "",
+            "plain",
+            "with space",
+            "it's",
+            "$HOME `x` \"q\" \\",
+            "a&b;c|d",
+            "ä\n",
+        ] {
+            let command = format!("printf %s {}", shell_quote(word));
+            assert_eq!(run(shell(&command, Duration::from_secs(20))).unwrap().stdout, word);
+        }
+    }
+}
