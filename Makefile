@@ -1,0 +1,59 @@
+# The two commands of the README are `make demo` and `make test`.
+
+PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/$(shell ls /usr/lib/postgresql 2>/dev/null | sort -n | tail -n 1)/bin/pg_config) pg_config)
+CARGO     ?= cargo
+DESTDIR   ?=
+PROFILE   ?= release
+SEEDS     ?=
+
+PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
+PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+.PHONY: all build extension install setup stage demo test lint generate bench clean
+
+all: build extension
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	$(CARGO) build --profile $(PROFILE) --bin repmgr
+
+extension: setup
+	$(MAKE) -C extension PG_CONFIG=$(PG_CONFIG) PROFILE=$(PROFILE)
+
+# Where the original's Debian packages put them.
+install: build extension
+	install -d $(DESTDIR)$(PG_BINDIR) $(DESTDIR)/usr/bin $(DESTDIR)/usr/share/man/man1 $(DESTDIR)/usr/share/doc/repmgr
+	install -m 755 target/$(PROFILE_DIR)/repmgr $(DESTDIR)$(PG_BINDIR)/repmgr
+	ln -sf repmgr $(DESTDIR)$(PG_BINDIR)/repmgrd
+	ln -sf $(PG_BINDIR)/repmgr $(DESTDIR)/usr/bin/repmgr
+	ln -sf $(PG_BINDIR)/repmgrd $(DESTDIR)/usr/bin/repmgrd
+	install -m 644 man/repmgr.1 man/repmgrd.1 $(DESTDIR)/usr/share/man/man1/
+	install -m 644 repmgr.conf.sample $(DESTDIR)/usr/share/doc/repmgr/
+	$(MAKE) -C extension install PG_CONFIG=$(PG_CONFIG) DESTDIR=$(DESTDIR) PROFILE=$(PROFILE)
+
+# A PostgreSQL of its own for demo and tests; nothing of the system's is changed.
+stage: setup
+	@PG_CONFIG=$(PG_CONFIG) scripts/stage.sh >/dev/null
+	@$(MAKE) --no-print-directory -C extension install PG_CONFIG=$(PG_CONFIG) DESTDIR=$$(cat target/stage-path) PROFILE=dev
+
+demo: stage
+	$(CARGO) run -q --example demo
+
+test: stage
+	scripts/test.sh
+
+lint: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+# Rewrites the files that are made from the tables in the code.
+generate: setup
+	UPDATE_GENERATED=1 $(CARGO) test -q --test generated
+
+bench: stage
+	scripts/bench.sh
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,27 @@
+//! TCP ports that no other test of this machine uses, below the range that the
+//! system gives to outgoing connections. A port is held by a locked file for as
+//! long as the process lives.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::sync::Mutex;
+
+static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+/// A free port of its own.
+pub fn free() -> u16 {
+    let folder = std::env::temp_dir().join("repmgr-oxide-test-ports");
+    std::fs::create_dir_all(&folder).expect("the folder of port locks");
+    let start = 10_000 + u16::try_from(std::process::id() % 97).expect("small") * 100;
+    for port in (start..20_000).chain(10_000..start) {
+        let Ok(file) = File::create(folder.join(port.to_string())) else {
+            continue;
+        };
+        if file.try_lock().is_err() || TcpListener::bind(("127.0.0.1", port)).is_err() {
+            continue;
+        }
+        HELD.lock().expect("the held ports").push(file);
+        return port;
+    }
+    panic!("no free port between 10000 and 20000");
+}

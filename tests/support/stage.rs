@@ -1,0 +1,93 @@
+//! The staged PostgreSQL that `make stage` prepares.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::OnceLock;
+
+use super::user;
+
+/// The staged installation.
+pub struct Stage {
+    /// The folder that stands for `/`.
+    pub root: PathBuf,
+    /// Its PostgreSQL programs.
+    pub bindir: PathBuf,
+    /// The major version of its PostgreSQL.
+    pub major: u32,
+}
+
+/// The staged installation; tells how to make it if it is not there.
+pub fn stage() -> &'static Stage {
+    static STAGE: OnceLock<Stage> = OnceLock::new();
+    STAGE.get_or_init(|| {
+        let pointer = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/stage-path");
+        let root = std::fs::read_to_string(&pointer).expect("no staged PostgreSQL; run: make stage");
+        at(Path::new(root.trim()))
+    })
+}
+
+/// A staged installation in a given folder.
+pub fn at(root: &Path) -> Stage {
+    let majors = root.join("usr/lib/postgresql");
+    let entries = std::fs::read_dir(&majors).expect("no staged PostgreSQL; run: make stage");
+    let major = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .max()
+        .expect("a PostgreSQL version");
+    Stage {
+        root: root.to_owned(),
+        bindir: majors.join(major.to_string()).join("bin"),
+        major,
+    }
+}
+
+/// The programs under test, under both names, where the ordinary user reaches them.
+pub fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let built = built_program();
+        let folder = stage().root.join("usr/bin");
+        install(&built, &folder.join("repmgr"));
+        install(&built, &folder.join("repmgrd"));
+        folder
+    })
+}
+
+fn built_program() -> PathBuf {
+    if let Some(path) = option_env!("CARGO_BIN_EXE_repmgr") {
+        return path.into();
+    }
+    // An example has no such variable; its own folder is beside the program's.
+    let own = std::env::current_exe().expect("the path of this program");
+    own.parent()
+        .and_then(Path::parent)
+        .expect("the target folder")
+        .join("repmgr")
+}
+
+/// Copies beside and renames: a test of another process may be running the old one.
+fn install(from: &Path, to: &Path) {
+    let newer = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    if to.exists() && newer(to) >= newer(from) {
+        return;
+    }
+    let beside = to.with_extension(format!("new-{}", std::process::id()));
+    std::fs::copy(from, &beside).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    std::fs::rename(&beside, to).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
+}
+
+/// Runs a program of PostgreSQL; panics with its output if it fails.
+pub fn run(program: &str, arguments: &[&str]) -> Output {
+    let output = user::command(stage().bindir.join(program))
+        .args(arguments)
+        .output()
+        .expect(program);
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?} ended with {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}

@@ -1,0 +1,63 @@
+//! PostgreSQL and the programs under test refuse root: when the tests run as
+//! root, everything else is started as the user `postgres`.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::unistd::{Gid, Uid, User, chown, geteuid};
+
+/// The ordinary user that servers and programs run as.
+pub fn ordinary() -> (Uid, Gid, String) {
+    let user = if geteuid().is_root() {
+        User::from_name("postgres")
+            .expect("the user database")
+            .expect("the user postgres")
+    } else {
+        User::from_uid(geteuid())
+            .expect("the user database")
+            .expect("the current user")
+    };
+    (user.uid, user.gid, user.name)
+}
+
+/// A command that runs as the ordinary user, with an environment that holds nothing of the caller's libpq settings.
+pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let (uid, gid, name) = ordinary();
+    if geteuid().is_root() {
+        command.uid(uid.as_raw()).gid(gid.as_raw());
+    }
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("PG") {
+            command.env_remove(variable);
+        }
+    }
+    command
+        .env("USER", &name)
+        .env("LOGNAME", &name)
+        .env("HOME", "/nonexistent")
+        .env("LC_ALL", "C.UTF-8");
+    command.current_dir("/");
+    command
+}
+
+/// Makes a folder that the ordinary user owns.
+pub fn folder(path: &Path) {
+    std::fs::create_dir_all(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    give(path);
+}
+
+/// Gives a file or folder to the ordinary user.
+pub fn give(path: &Path) {
+    let (uid, gid, _) = ordinary();
+    if geteuid().is_root() {
+        chown(path, Some(uid), Some(gid)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+/// Writes a file that the ordinary user owns.
+pub fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    give(path);
+}
