@@ -1,6 +1,8 @@
 //! The verbs of `repmgr`: one folder a noun, one file a verb.
 
 mod options;
+pub mod primary;
+pub mod standby;
 
 use std::path::PathBuf;
 

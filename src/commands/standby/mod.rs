@@ -1,0 +1,6 @@
+//! `repmgr standby`: nodes that replay what their upstream sends.
+
+pub mod follow;
+pub mod promote;
+pub mod register;
+pub mod unregister;
