@@ -9,7 +9,8 @@ use nix::unistd::Pid;
 
 use super::flavor::Flavor;
 use super::server::{PASSWORD, Server};
-use super::{eventually, stage, user};
+use super::stage::{self, Stage};
+use super::{eventually, user};
 
 /// Nodes that belong together, in a folder that is removed afterwards
 /// (kept if the test failed or `KEEP` is set).
@@ -37,11 +38,11 @@ pub struct Node {
 impl Cluster {
     /// A folder and `count` nodes with a configuration each, without servers.
     pub fn new(name: &str, count: u32) -> Cluster {
-        Cluster::with_programs(name, count, stage::programs())
+        Cluster::with_stage(name, count, stage::stage(), stage::programs())
     }
 
-    /// The same with other programs.
-    pub fn with_programs(name: &str, count: u32, programs: &Path) -> Cluster {
+    /// The same with another PostgreSQL and other programs.
+    pub fn with_stage(name: &str, count: u32, stage: &'static Stage, programs: &Path) -> Cluster {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("repmgr-oxide-{name}-{}-{number}", std::process::id()));
@@ -52,7 +53,7 @@ impl Cluster {
             keep: std::env::var_os("KEEP").is_some(),
         };
         for id in 1..=count {
-            let server = Server::new(&cluster.folder.join(format!("node{id}")));
+            let server = Server::new(&cluster.folder.join(format!("node{id}")), stage);
             let config_file = server.folder.join("repmgr.conf");
             cluster.nodes.push(Node {
                 id,
@@ -174,8 +175,8 @@ impl Node {
             self.name(),
             self.server.conninfo(),
             self.server.data.display(),
-            stage::stage().bindir.display(),
-            stage::stage().bindir.join("pg_ctl").display(),
+            self.server.stage.bindir.display(),
+            self.server.stage.bindir.join("pg_ctl").display(),
             self.server.data.display(),
             self.server.log_file().display(),
             self.daemon_log_file().display(),

@@ -7,7 +7,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::flavor::Flavor;
-use super::{eventually, ports, stage, user};
+use super::stage::Stage;
+use super::{eventually, ports, user};
 
 /// The password of every role where passwords count.
 pub const PASSWORD: &str = "pass word'\\";
@@ -22,24 +23,27 @@ pub struct Server {
     pub port: u16,
     /// How it is reached.
     pub flavor: Flavor,
+    /// Its PostgreSQL.
+    pub stage: &'static Stage,
 }
 
 impl Server {
     /// A server that is not there yet: no data directory.
-    pub fn new(folder: &Path) -> Server {
+    pub fn new(folder: &Path, stage: &'static Stage) -> Server {
         user::folder(folder);
         Server {
             folder: folder.to_owned(),
             data: folder.join("data"),
             port: ports::free(),
             flavor: Flavor::current(),
+            stage,
         }
     }
 
     /// A new database cluster with what replication needs, not started.
     pub fn initialise(&self, settings: &str) {
         let data = self.data.to_str().expect("a path in UTF-8");
-        stage::run(
+        self.stage.run(
             "initdb",
             &["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", data],
         );
@@ -112,13 +116,15 @@ impl Server {
     /// Starts it and waits until it answers.
     pub fn start(&self) {
         let (data, log) = (self.data.display().to_string(), self.log_file().display().to_string());
-        stage::run("pg_ctl", &["-w", "-t", "60", "-D", &data, "-l", &log, "start"]);
+        self.stage
+            .run("pg_ctl", &["-w", "-t", "60", "-D", &data, "-l", &log, "start"]);
     }
 
     /// Stops it: `fast` or `immediate`.
     pub fn stop(&self, mode: &str) {
         let data = self.data.display().to_string();
-        stage::run("pg_ctl", &["-w", "-t", "60", "-m", mode, "-D", &data, "stop"]);
+        self.stage
+            .run("pg_ctl", &["-w", "-t", "60", "-m", mode, "-D", &data, "stop"]);
     }
 
     /// Whether its postmaster lives.
@@ -188,7 +194,7 @@ impl Server {
 
     /// Asks the server as superuser over its socket.
     pub fn try_query_in(&self, database: &str, sql: &str) -> Result<String, String> {
-        let output = user::command(stage::stage().bindir.join("psql"))
+        let output = user::command(self.stage.bindir.join("psql"))
             .env("PGCONNECT_TIMEOUT", "10")
             .arg("-XAtqw")
             .args(["-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
@@ -227,7 +233,7 @@ impl Drop for Server {
             // A stopped process could not react to anything else.
             let _ = kill(self.pid().unwrap_or(Pid::this()), Signal::SIGCONT);
             let data = self.data.display().to_string();
-            let _ = user::command(stage::stage().bindir.join("pg_ctl"))
+            let _ = user::command(self.stage.bindir.join("pg_ctl"))
                 .args(["-w", "-t", "20", "-m", "immediate", "-D", &data, "stop"])
                 .output();
         }

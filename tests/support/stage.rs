@@ -26,8 +26,18 @@ pub fn stage() -> &'static Stage {
     })
 }
 
+/// The staged original (`scripts/stage-original.sh`), if it is there.
+pub fn original() -> Option<&'static Stage> {
+    static STAGE: OnceLock<Option<Stage>> = OnceLock::new();
+    let find = || {
+        let pointer = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/stage-original-path");
+        Some(at(Path::new(std::fs::read_to_string(&pointer).ok()?.trim())))
+    };
+    STAGE.get_or_init(find).as_ref()
+}
+
 /// A staged installation in a given folder.
-pub fn at(root: &Path) -> Stage {
+fn at(root: &Path) -> Stage {
     let majors = root.join("usr/lib/postgresql");
     let entries = std::fs::read_dir(&majors).expect("no staged PostgreSQL; run: make stage");
     let major = entries
@@ -76,18 +86,20 @@ fn install(from: &Path, to: &Path) {
     std::fs::rename(&beside, to).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
 }
 
-/// Runs a program of PostgreSQL; panics with its output if it fails.
-pub fn run(program: &str, arguments: &[&str]) -> Output {
-    let output = user::command(stage().bindir.join(program))
-        .args(arguments)
-        .output()
-        .expect(program);
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?} ended with {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
+impl Stage {
+    /// Runs a program of this PostgreSQL; panics with its output if it fails.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let output = user::command(self.bindir.join(program))
+            .args(arguments)
+            .output()
+            .expect(program);
+        assert!(
+            output.status.success(),
+            "{program} {arguments:?} ended with {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output
+    }
 }
