@@ -1,1 +1,70 @@
-//! What to do, decided: state and observation in, decision with its reason out. Pure.
+//! What to do, decided: state and observation in, decision with its reason out.
+//!
+//! Pure: no clock, no socket, no file, no async. The daemon and the simulator
+//! drive the very same [`step`].
+//!
+//! # How the daemon drives it
+//!
+//! ```text
+//! let mut state = State::new(own_id);
+//! loop {
+//!     let needs = state.needs(&settings, now());
+//!     let observation = gather(needs);             // everything at the same time, each with its deadline
+//!     let decision = failover::step(&settings, &state, &observation);
+//!     log(decision.rule, decision.reason);         // when the rule or the state's name changed
+//!     state = decision.next;
+//!     for action in decision.actions { carry_out(action); }   // in this order
+//!     wait until decision.wake_at, a result or a signal
+//! }
+//! ```
+//!
+//! * Every turn reads the own server ([`Local`]) and all of `repmgr.nodes` from it. A server that does not
+//!   answer is [`Local::silent`], and `nodes` is `None`.
+//! * [`State::needs`] names the node to probe as upstream ([`Needs::upstream`], by `connection_check_type`; a
+//!   success with the server's recovery state) and the nodes to ask ([`Needs::ask`], one [`Seen`] each; those
+//!   out of recovery are also asked whether the own server could follow them). What was not asked is absent.
+//! * Actions whose documentation says *(result)* run beside the loop. Their result is given once, in
+//!   [`Observation::finished`] of the next turn. The core has its own limit for each and never waits for ever;
+//!   a result that comes later than that is ignored, except a promotion's, which is judged by the server's
+//!   recovery state in any case.
+//! * `now` is monotonic time since the daemon's start. `wake_at` is on the same scale.
+//! * [`Action::Exit`] is the last one of its decision. There is no exit because a server is down.
+//! * A reload builds new [`Settings`] and keeps the [`State`].
+//! * Status lines, child nodes, monitoring history and the witness's periodic copy are the daemon's; it
+//!   reads [`State::mode`], [`State::upstream`], [`State::primary`] and [`State::is_degraded`] for them.
+//!
+//! # What a later exclusive vote needs
+//!
+//! An election ends in [`Phase::Validating`] or [`Phase::Promoting`]; a phase in which a ballot is put to the voters
+//! stands between them and changes nothing else: ranking, quorum and reasons stay as they are.
+
+mod action;
+mod election;
+mod observation;
+mod rules;
+mod settings;
+mod state;
+
+pub use action::{Action, Announcement, Where};
+pub use election::Tally;
+pub use observation::{
+    Answer, CommandEnd, ConnectFailure, Finished, Local, Node, Notification, Observation, Probe, RecordChange, Seen,
+    Verdict, describe, verdict,
+};
+pub use rules::Rule;
+pub use settings::Settings;
+pub use state::{
+    Attempts, Cause, Decision, Follow, FollowStep, LocalServer, Mode, Needs, Phase, PrimaryPhase, Promotion, Resume,
+    State,
+};
+
+/// Decides one turn.
+pub fn step(settings: &Settings, state: &State, observation: &Observation) -> Decision {
+    Decision {
+        rule: Rule::Nothing,
+        reason: String::new(),
+        actions: Vec::new(),
+        next: state.clone(),
+        wake_at: observation.now + settings.monitor_interval,
+    }
+}

@@ -1,0 +1,92 @@
+//! The parameters that decisions depend on.
+
+use std::time::Duration;
+
+use crate::config::{Config, FailoverMode};
+use crate::types::NodeId;
+
+/// The part of the configuration that this room knows. Made from [`Config`] at start and at each reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `node_id`.
+    pub own: NodeId,
+    /// `failover=automatic`.
+    pub automatic: bool,
+    /// `monitor_interval_secs`: the pace of turns.
+    pub monitor_interval: Duration,
+    /// `reconnect_attempts`.
+    pub reconnect_attempts: u32,
+    /// `reconnect_interval`: from the start of one attempt to the start of the next.
+    pub reconnect_interval: Duration,
+    /// `degraded_monitoring_timeout`; `None` for never.
+    pub degraded_timeout: Option<Duration>,
+    /// `primary_notification_timeout`.
+    pub notification_timeout: Duration,
+    /// `repmgrd_standby_startup_timeout`: for the own server to be back after a follow.
+    pub startup_timeout: Duration,
+    /// `election_rerun_interval`.
+    pub rerun_interval: Duration,
+    /// `standby_disconnect_on_failover`.
+    pub disconnect_receivers: bool,
+    /// `sibling_nodes_disconnect_timeout`.
+    pub siblings_disconnect_timeout: Duration,
+    /// `primary_visibility_consensus`.
+    pub visibility_consensus: bool,
+    /// `always_promote`.
+    pub always_promote: bool,
+    /// Whether there is a `failover_validation_command`.
+    pub validate: bool,
+    /// `promote_delay`.
+    pub promote_delay: Duration,
+    /// `failover_delay`.
+    pub failover_delay: Duration,
+    /// How long after the end of a successful `promote_command` the server may still be in recovery
+    /// (`promote_check_timeout`).
+    pub promote_check_timeout: Duration,
+    /// The deadline of `promote_command`: ample against what `repmgr standby promote` itself waits for. Also how
+    /// long an elected node that is there and does not act stays elected.
+    pub promote_timeout: Duration,
+    /// The deadline of `follow_command` and of each other wait for a result.
+    pub command_timeout: Duration,
+    /// How long the own server may be away before the node is recorded as inactive. A plain restart takes less.
+    pub local_grace: Duration,
+}
+
+impl Settings {
+    /// Takes them from the configuration.
+    pub fn from_config(config: &Config) -> Self {
+        let monitor_interval = config.monitor_interval_secs;
+        Settings {
+            own: NodeId(config.node_id),
+            automatic: config.failover == FailoverMode::Automatic,
+            monitor_interval,
+            reconnect_attempts: u32::try_from(config.reconnect_attempts).unwrap_or(0),
+            reconnect_interval: config.reconnect_interval,
+            degraded_timeout: config.degraded_monitoring_timeout.filter(|limit| !limit.is_zero()),
+            notification_timeout: config.primary_notification_timeout,
+            startup_timeout: config.repmgrd_standby_startup_timeout,
+            rerun_interval: config.election_rerun_interval,
+            disconnect_receivers: config.standby_disconnect_on_failover,
+            siblings_disconnect_timeout: config.sibling_nodes_disconnect_timeout,
+            visibility_consensus: config.primary_visibility_consensus,
+            always_promote: config.always_promote,
+            validate: !config.failover_validation_command.is_empty(),
+            promote_delay: config.promote_delay,
+            failover_delay: config.failover_delay,
+            promote_check_timeout: config.promote_check_timeout,
+            promote_timeout: config.promote_check_timeout * 2 + Duration::from_secs(60),
+            command_timeout: config.standby_follow_timeout + config.primary_follow_timeout + Duration::from_secs(120),
+            local_grace: Duration::from_secs(10).max(monitor_interval * 2),
+        }
+    }
+
+    /// How old another node's sighting of the primary may be to count as "sees it".
+    pub fn visibility_window(&self) -> Duration {
+        self.monitor_interval * 2
+    }
+
+    /// From the first failed probe to the start of the last attempt.
+    pub fn reconnect_time(&self) -> Duration {
+        self.reconnect_interval * self.reconnect_attempts.saturating_sub(1)
+    }
+}
