@@ -128,6 +128,11 @@ pub fn companion(label: &'static str, text: fmt::Arguments<'_>) {
     }
 }
 
+/// Writes a line to standard error as it is, without level: the entries below an ERROR or WARNING line.
+pub fn plain(text: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 fn emit(state: &State, label: &str, text: fmt::Arguments<'_>) {
     let mut stderr = std::io::stderr().lock();
     // A log that cannot be written must not stop the work.
@@ -165,3 +170,12 @@ macro_rules! detail { ($($arg:tt)*) => { $crate::log::companion("DETAIL", format
 /// Logs a HINT line, which belongs to the line before it.
 #[macro_export]
 macro_rules! hint { ($($arg:tt)*) => { $crate::log::companion("HINT", format_args!($($arg)*)) }; }
+/// Logs a line that only `--verbose` shows: `verbose!(Info, "...")`. The level still counts.
+#[macro_export]
+macro_rules! verbose {
+    ($level:ident, $($arg:tt)*) => {
+        if $crate::log::is_verbose() {
+            $crate::log::write($crate::log::Level::$level, format_args!($($arg)*));
+        }
+    };
+}

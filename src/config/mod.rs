@@ -1,8 +1,24 @@
 //! repmgr.conf: its grammar, the one table of parameters, loading, validation
 //! and reload.
+//!
+//! `grammar` knows lines, `include` files, `values` what a text means for a
+//! parameter, `validate` what must hold between parameters; `load` puts them
+//! together and reports. What a parameter *does* is the business of the rooms
+//! that use it.
 
+mod dump;
+pub mod grammar;
+mod include;
+mod load;
 mod parameters;
+mod validate;
+mod values;
 
+pub use dump::dump;
+pub use load::{LoadError, Loaded, PACKAGED_FILE, RETIRED, SYSCONFDIR, absolute, load, load_again};
 pub use parameters::{
-    Config, ConnectionCheckType, FailoverMode, PARAMETERS, Parameter, Reload, ReplicationType, TablespaceMapping,
+    Config, ConnectionCheckType, FailoverMode, Kind, PARAMETERS, Parameter, Reload, ReplicationType, TablespaceMapping,
+    parameter,
 };
+pub use validate::missing_for_automatic_failover;
+pub use values::check_delay;

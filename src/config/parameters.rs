@@ -7,6 +7,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::values::Value;
+
 /// What a reload (SIGHUP of the daemon) does with a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
@@ -61,6 +63,29 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// What kind of value a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number.
+    Integer,
+    /// A whole number of seconds.
+    Seconds,
+    /// Any text.
+    Text,
+    /// A file or directory.
+    Path,
+    /// true or false.
+    Boolean,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A whole number with a unit of time.
+    Delay,
+    /// Names separated by commas; repeating the parameter adds to them.
+    List,
+    /// `OLDDIR=NEWDIR`; repeating the parameter adds another.
+    Mapping,
+}
+
 /// What the table says of one parameter, beside its value.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
@@ -68,20 +93,36 @@ pub struct Parameter {
     pub name: &'static str,
     /// The heading it stands under in the sample and the manual.
     pub section: &'static str,
+    /// What kind of value it takes.
+    pub kind: Kind,
     /// What a reload does with it.
     pub reload: Reload,
     /// The lowest value, if it is a number.
     pub min: Option<i32>,
+    /// A text must be shorter than this many bytes.
+    pub max_bytes: usize,
     /// One or two sentences for the manual.
     pub meaning: &'static str,
 }
+
+/// The limit of texts that have none of their own.
+const MAX_BYTES: usize = 1024;
 
 const fn lowest(limit: &[i32]) -> Option<i32> {
     if limit.is_empty() { None } else { Some(limit[0]) }
 }
 
+const fn longest(limit: &[usize]) -> usize {
+    if limit.is_empty() { MAX_BYTES } else { limit[0] }
+}
+
+/// The entry of the table for a name.
+pub fn parameter(name: &str) -> Option<&'static Parameter> {
+    PARAMETERS.iter().find(|parameter| parameter.name == name)
+}
+
 macro_rules! parameters {
-    ($($section:literal { $($name:ident: $type:ty = $default:expr, $reload:ident $(, min $min:literal)?, $doc:literal;)+ })+) => {
+    ($($section:literal { $($name:ident: $type:ty = $default:expr, $reload:ident $(, min $min:literal)? $(, bytes $max:literal)?, $doc:literal;)+ })+) => {
         /// The values of all parameters. An empty string, path or list means "not set".
         #[derive(Debug, Clone, PartialEq)]
         pub struct Config { $($(#[doc = $doc] pub $name: $type,)+)+ }
@@ -94,18 +135,40 @@ macro_rules! parameters {
         pub static PARAMETERS: &[Parameter] = &[$($(Parameter {
             name: stringify!($name),
             section: $section,
+            kind: <$type as Value>::KIND,
             reload: Reload::$reload,
             min: lowest(&[$($min)?]),
+            max_bytes: longest(&[$($max)?]),
             meaning: $doc,
         },)+)+];
+
+        impl Config {
+            /// Sets a parameter from the text in the file. A warning if the text is probably not understood as it
+            /// was meant; an error if it is no value for this parameter.
+            pub(super) fn assign(&mut self, parameter: &Parameter, text: &[u8]) -> Result<Option<String>, String> {
+                match parameter.name {
+                    $($(stringify!($name) => Value::assign(&mut self.$name, text, parameter),)+)+
+                    other => unreachable!("\"{other}\" is not in the table of parameters"),
+                }
+            }
+
+            /// The value of a parameter as `--dump-config` shows it. May hold a password.
+            pub(super) fn show(&self, parameter: &Parameter) -> String {
+                match parameter.name {
+                    $($(stringify!($name) => Value::show(&self.$name),)+)+
+                    other => unreachable!("\"{other}\" is not in the table of parameters"),
+                }
+            }
+        }
     };
 }
+
 parameters! {
     "Node" {
         node_id: i32 = -1, Fixed, min 1, "The unique number of this node in the cluster.";
-        node_name: String = String::new(), Fixed, "The unique name of this node; also the application_name of its WAL receiver, by which it is found in pg_stat_replication.";
+        node_name: String = String::new(), Fixed, bytes 64, "The unique name of this node; also the application_name of its WAL receiver, by which it is found in pg_stat_replication.";
         conninfo: String = String::new(), Reported, "How every node of the cluster connects to this one: a connection string or URI.";
-        replication_user: String = String::new(), Unused, "The role for replication connections; without it the user in conninfo.";
+        replication_user: String = String::new(), Unused, bytes 64, "The role for replication connections; without it the user in conninfo.";
         data_directory: PathBuf = PathBuf::new(), Unused, "The data directory of this node's server.";
         config_directory: PathBuf = PathBuf::new(), Unused, "Where postgresql.conf is, if not in the data directory.";
         pg_bindir: PathBuf = PathBuf::new(), Unused, "Where PostgreSQL's programs are; without it they are searched in PATH.";
@@ -133,9 +196,9 @@ parameters! {
         promote_check_interval: Duration = s(1), Unused, min 1, "Seconds between two looks whether the promotion is completed.";
     }
     "pg-backup-api" {
-        pg_backupapi_backup_id: String = String::new(), Unused, "The Barman backup to restore through pg-backup-api.";
-        pg_backupapi_host: String = String::new(), Unused, "The host of pg-backup-api; selects that way of cloning.";
-        pg_backupapi_node_name: String = String::new(), Unused, "The Barman server name in pg-backup-api.";
+        pg_backupapi_backup_id: String = String::new(), Unused, bytes 64, "The Barman backup to restore through pg-backup-api.";
+        pg_backupapi_host: String = String::new(), Unused, bytes 64, "The host of pg-backup-api; selects that way of cloning.";
+        pg_backupapi_node_name: String = String::new(), Unused, bytes 64, "The Barman server name in pg-backup-api.";
         pg_backupapi_remote_ssh_command: String = String::new(), Unused, "The ssh command with which Barman reaches this host.";
     }
     "Follow, switchover, rejoin" {
@@ -196,7 +259,7 @@ parameters! {
     }
     "Events" {
         event_notification_command: String = String::new(), Reported, "What is run at each event: %n %e %s %t %d %a %c %p.";
-        event_notifications: Vec<String> = Vec::new(), Silent, "The events for which it is run; all if not set.";
+        event_notifications: Vec<String> = Vec::new(), Reported, "The events for which it is run; all if not set.";
     }
     "Barman, rsync, ssh" {
         barman_host: String = String::new(), Unused, "The Barman host; selects cloning from Barman.";
@@ -210,5 +273,22 @@ parameters! {
         promote_delay: Duration = s(0), Reported, min 1, "Seconds to wait before promoting, for tests.";
         failover_delay: Duration = s(0), Silent, min 1, "Seconds to wait before an election, for tests.";
         connection_check_query: String = "SELECT 1".to_owned(), Silent, "The query of connection_check_type=query.";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_parameter_once() {
+        assert_eq!(PARAMETERS.len(), 86);
+        for (index, parameter) in PARAMETERS.iter().enumerate() {
+            assert!(
+                PARAMETERS[..index].iter().all(|other| other.name != parameter.name),
+                "{} is there twice",
+                parameter.name
+            );
+        }
     }
 }

@@ -1,0 +1,473 @@
+//! How the text of a parameter becomes its value, and back.
+//!
+//! Numbers are read as the original reads them: the digits at the start count,
+//! what follows does not. There are no units; where a text says otherwise than
+//! it is understood, there is a warning.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::parameters::{ConnectionCheckType, FailoverMode, Kind, Parameter, ReplicationType, TablespaceMapping};
+
+/// A type that a parameter can have.
+pub(super) trait Value {
+    /// The word for it in the manual.
+    const KIND: Kind;
+    /// Takes the text in; a repeated list grows. The `Ok` text is a warning.
+    fn assign(&mut self, text: &[u8], parameter: &Parameter) -> Result<Option<String>, String>;
+    /// The form of `--dump-config`.
+    fn show(&self) -> String;
+}
+
+impl Value for i32 {
+    const KIND: Kind = Kind::Integer;
+
+    fn assign(&mut self, text: &[u8], parameter: &Parameter) -> Result<Option<String>, String> {
+        let (number, rest) = leading_integer(text, parameter)?;
+        *self = number;
+        Ok((!rest.is_empty()).then(|| ignored_rest(text, number, "")))
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Duration {
+    const KIND: Kind = Kind::Seconds;
+
+    fn assign(&mut self, text: &[u8], parameter: &Parameter) -> Result<Option<String>, String> {
+        let (seconds, warning) = seconds(text, parameter)?;
+        // A number below zero is below every limit in the table but that of `Option<Duration>`.
+        *self = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        Ok(warning)
+    }
+
+    fn show(&self) -> String {
+        self.as_secs().to_string()
+    }
+}
+
+/// Seconds of which -1 and 0 mean "for ever".
+impl Value for Option<Duration> {
+    const KIND: Kind = Kind::Seconds;
+
+    fn assign(&mut self, text: &[u8], parameter: &Parameter) -> Result<Option<String>, String> {
+        let (seconds, warning) = seconds(text, parameter)?;
+        *self = u64::try_from(seconds)
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs);
+        Ok(warning)
+    }
+
+    fn show(&self) -> String {
+        self.map_or_else(|| "-1".to_owned(), |limit| limit.as_secs().to_string())
+    }
+}
+
+impl Value for String {
+    const KIND: Kind = Kind::Text;
+
+    fn assign(&mut self, text: &[u8], parameter: &Parameter) -> Result<Option<String>, String> {
+        *self = utf8(limited(text, parameter)?)?.to_owned();
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Value for PathBuf {
+    const KIND: Kind = Kind::Path;
+
+    fn assign(&mut self, text: &[u8], parameter: &Parameter) -> Result<Option<String>, String> {
+        *self = tidy_path(limited(text, parameter)?);
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Value for bool {
+    const KIND: Kind = Kind::Boolean;
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        *self = match text.to_ascii_lowercase().as_slice() {
+            b"true" | b"on" | b"yes" | b"1" => true,
+            b"false" | b"off" | b"no" | b"0" => false,
+            _ => {
+                return Err(format!(
+                    "{} is not one of true, false, on, off, yes, no, 1, 0",
+                    shown(text)
+                ));
+            }
+        };
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// The one of `words` that is the text.
+fn one_of<T: Copy>(text: &[u8], any_case: bool, words: &[(&str, T)]) -> Result<T, String> {
+    let is = |word: &str| {
+        if any_case {
+            text.eq_ignore_ascii_case(word.as_bytes())
+        } else {
+            text == word.as_bytes()
+        }
+    };
+    words
+        .iter()
+        .find(|(word, _)| is(word))
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("{} is not one of: {}", shown(text), words.join(", "))
+        })
+}
+
+impl Value for FailoverMode {
+    const KIND: Kind = Kind::OneOf(&["manual", "automatic"]);
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        let words = [("manual", FailoverMode::Manual), ("automatic", FailoverMode::Automatic)];
+        *self = one_of(text, false, &words)?;
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        match self {
+            FailoverMode::Manual => "manual".to_owned(),
+            FailoverMode::Automatic => "automatic".to_owned(),
+        }
+    }
+}
+
+impl Value for ConnectionCheckType {
+    const KIND: Kind = Kind::OneOf(&["ping", "connection", "query"]);
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        let words = [
+            ("ping", ConnectionCheckType::Ping),
+            ("connection", ConnectionCheckType::Connection),
+            ("query", ConnectionCheckType::Query),
+        ];
+        *self = one_of(text, true, &words)?;
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        match self {
+            ConnectionCheckType::Ping => "ping".to_owned(),
+            ConnectionCheckType::Connection => "connection".to_owned(),
+            ConnectionCheckType::Query => "query".to_owned(),
+        }
+    }
+}
+
+impl Value for ReplicationType {
+    const KIND: Kind = Kind::OneOf(&["physical"]);
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        *self = one_of(text, true, &[("physical", ReplicationType::Physical)])?;
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        "physical".to_owned()
+    }
+}
+
+/// A delay as PostgreSQL reads it, kept as it is written; empty is not set.
+impl Value for Option<String> {
+    const KIND: Kind = Kind::Delay;
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        *self = match utf8(text)? {
+            "" => None,
+            text => {
+                check_delay(text)?;
+                Some(text.to_owned())
+            }
+        };
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        self.clone().unwrap_or_default()
+    }
+}
+
+impl Value for Vec<String> {
+    const KIND: Kind = Kind::List;
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        let text: String = utf8(text)?.chars().filter(|c| !matches!(c, ' ' | '\t')).collect();
+        self.extend(text.split(',').filter(|item| !item.is_empty()).map(str::to_owned));
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        self.join(",")
+    }
+}
+
+impl Value for Vec<TablespaceMapping> {
+    const KIND: Kind = Kind::Mapping;
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        self.push(mapping(text)?);
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        let show = |mapping: &TablespaceMapping| format!("{}={}", mapping.old.display(), mapping.new.display());
+        self.iter().map(show).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Whether a text is a delay: digits, and directly after them nothing or ms, s, min, h or d.
+///
+/// # Errors
+/// Says what is wrong, for a person.
+pub fn check_delay(text: &str) -> Result<(), String> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = &text[..text.len() - unit.len()];
+    if digits.parse::<i32>().is_ok() && matches!(unit, "" | "ms" | "s" | "min" | "h" | "d") {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} is not a delay: a whole number and directly after it, without a blank, ms, s, min, h or d",
+            shown(text.as_bytes())
+        ))
+    }
+}
+
+/// A path without doubled or trailing slashes and without `.` parts. `..` stays:
+/// what it means depends on symbolic links.
+pub(super) fn tidy_path(text: &[u8]) -> PathBuf {
+    Path::new(&OsString::from_vec(text.to_owned())).components().collect()
+}
+
+fn shown(text: &[u8]) -> String {
+    format!("\"{}\"", String::from_utf8_lossy(text))
+}
+
+fn utf8(text: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(text).map_err(|_| format!("{} is not UTF-8", shown(text)))
+}
+
+fn limited<'a>(text: &'a [u8], parameter: &Parameter) -> Result<&'a [u8], String> {
+    if text.len() >= parameter.max_bytes {
+        return Err(format!(
+            "the value has {} bytes; it must have fewer than {}",
+            text.len(),
+            parameter.max_bytes
+        ));
+    }
+    if text.contains(&0) {
+        return Err("the value contains a zero byte".to_owned());
+    }
+    Ok(text)
+}
+
+fn ignored_rest(text: &[u8], number: i32, unit: &str) -> String {
+    format!("{} is read as {number}{unit}: there are no units", shown(text))
+}
+
+fn seconds(text: &[u8], parameter: &Parameter) -> Result<(i32, Option<String>), String> {
+    let (seconds, rest) = leading_integer(text, parameter)?;
+    let as_written = rest.is_empty() || rest.trim_ascii() == b"s";
+    Ok((seconds, (!as_written).then(|| ignored_rest(text, seconds, " seconds"))))
+}
+
+/// The number at the start (C's `strtol`, base 10), within its limits, and what follows it.
+fn leading_integer<'a>(text: &'a [u8], parameter: &Parameter) -> Result<(i32, &'a [u8]), String> {
+    let start = text
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | 0x09..=0x0d))
+        .count();
+    let sign = usize::from(matches!(text.get(start), Some(b'+' | b'-')));
+    let digits = text[start + sign..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let end = start + sign + digits;
+    if digits == 0 {
+        return Err(format!("{} is not a whole number", shown(text)));
+    }
+    let number: i32 = std::str::from_utf8(&text[start..end])
+        .ok()
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| format!("{} is greater than {} or less than {}", shown(text), i32::MAX, i32::MIN))?;
+    match parameter.min {
+        Some(min) if number < min => Err(format!("{} is less than {min}, the lowest value allowed", shown(text))),
+        _ => Ok((number, &text[end..])),
+    }
+}
+
+/// `OLDDIR=NEWDIR`; a `=` that belongs to a name is written `\=`.
+fn mapping(text: &[u8]) -> Result<TablespaceMapping, String> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.peek() == Some(&b'=') => {
+                bytes.next();
+                parts.last_mut().expect("starts with one").push(b'=');
+            }
+            b'=' => parts.push(Vec::new()),
+            byte => parts.last_mut().expect("starts with one").push(byte),
+        }
+    }
+    match parts.as_slice() {
+        [old, new] if !old.is_empty() && !new.is_empty() => Ok(TablespaceMapping {
+            old: tidy_path(old),
+            new: tidy_path(new),
+        }),
+        _ => Err(format!(
+            "{} is not of the form OLDDIR=NEWDIR (a \"=\" in a name is written \"\\=\")",
+            shown(text)
+        )),
+    }
+}
+
+/// A path's bytes, for comparing and joining with what stands in the file.
+pub(super) fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parameters::{Config, parameter};
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<(String, bool), String> {
+        let mut config = Config::default();
+        let parameter = parameter(name).unwrap();
+        let warning = config.assign(parameter, text.as_bytes())?;
+        Ok((config.show(parameter), warning.is_some()))
+    }
+
+    #[test]
+    fn values_and_warnings() {
+        for (name, text, shown, warned) in [
+            ("priority", "7", "7", false),
+            ("priority", " +7", "7", false),
+            ("priority", "0", "0", false),
+            ("priority", "7s", "7", true),
+            ("priority", "1.9", "1", true),
+            ("priority", "0x10", "0", true),
+            ("priority", "2147483647", "2147483647", false),
+            ("reconnect_interval", "10", "10", false),
+            ("reconnect_interval", "10s", "10", false),
+            ("reconnect_interval", "5 s", "5", false),
+            ("reconnect_interval", "10min", "10", true),
+            ("reconnect_interval", "10ms", "10", true),
+            ("degraded_monitoring_timeout", "-1", "-1", false),
+            ("degraded_monitoring_timeout", "0", "-1", false),
+            ("degraded_monitoring_timeout", "30", "30", false),
+            ("child_nodes_disconnect_min_count", "-1", "-1", false),
+            ("use_replication_slots", "YES", "true", false),
+            ("use_replication_slots", "oFf", "false", false),
+            ("use_replication_slots", "1", "true", false),
+            ("failover", "automatic", "automatic", false),
+            ("connection_check_type", "QUERY", "query", false),
+            ("replication_type", "Physical", "physical", false),
+            ("data_directory", "//var/./lib//pg/", "/var/lib/pg", false),
+            ("data_directory", "/a/../b", "/a/../b", false),
+            ("recovery_min_apply_delay", "5min", "5min", false),
+            ("recovery_min_apply_delay", "0", "0", false),
+            ("recovery_min_apply_delay", "10ms", "10ms", false),
+            ("recovery_min_apply_delay", "", "", false),
+            ("event_notifications", "a, b,,c\td ,", "a,b,cd", false),
+            ("tablespace_mapping", "/a//=/b/", "/a=/b", false),
+            ("tablespace_mapping", r"/a\=x=/b\=y", "/a=x=/b=y", false),
+        ] {
+            assert_eq!(read(name, text), Ok((shown.to_owned(), warned)), "{name}={text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_no_values() {
+        for (name, text, reason) in [
+            ("priority", "", "not a whole number"),
+            ("priority", "high", "not a whole number"),
+            ("priority", "- 1", "not a whole number"),
+            ("priority", "-1", "lowest value allowed"),
+            ("priority", "2147483648", "greater than 2147483647"),
+            ("node_id", "0", "lowest value allowed"),
+            ("node_id", "0x10", "lowest value allowed"),
+            ("node_id", "", "not a whole number"),
+            ("reconnect_interval", "-1", "lowest value allowed"),
+            ("degraded_monitoring_timeout", "-2", "lowest value allowed"),
+            ("use_replication_slots", "t", "is not one of"),
+            ("use_replication_slots", "", "is not one of"),
+            ("failover", "Automatic", "is not one of"),
+            ("connection_check_type", "pong", "is not one of"),
+            ("replication_type", "bdr", "is not one of"),
+            ("recovery_min_apply_delay", "5 min", "not a delay"),
+            ("recovery_min_apply_delay", "5us", "not a delay"),
+            ("recovery_min_apply_delay", "-5s", "not a delay"),
+            ("recovery_min_apply_delay", "min", "not a delay"),
+            ("tablespace_mapping", "/a", "OLDDIR=NEWDIR"),
+            ("tablespace_mapping", "/a=", "OLDDIR=NEWDIR"),
+            ("tablespace_mapping", "=/b", "OLDDIR=NEWDIR"),
+            ("tablespace_mapping", "/a=/b=/c", "OLDDIR=NEWDIR"),
+            ("node_name", "a\0b", "zero byte"),
+        ] {
+            let error = read(name, text).unwrap_err();
+            assert!(error.contains(reason), "{name}={text}: {error}");
+        }
+    }
+
+    #[test]
+    fn texts_have_their_limits() {
+        for (name, limit) in [
+            ("node_name", 64),
+            ("pg_backupapi_host", 64),
+            ("conninfo", 1024),
+            ("log_file", 1024),
+        ] {
+            assert!(read(name, &"x".repeat(limit - 1)).is_ok(), "{name}");
+            let error = read(name, &"x".repeat(limit)).unwrap_err();
+            assert!(error.contains(&format!("fewer than {limit}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_path_may_be_any_bytes_but_a_text_may_not() {
+        let mut config = Config::default();
+        assert!(config.assign(parameter("data_directory").unwrap(), b"/a/\xff").is_ok());
+        assert_eq!(bytes(&config.data_directory), b"/a/\xff");
+        let error = config.assign(parameter("location").unwrap(), b"\xff").unwrap_err();
+        assert!(error.contains("not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn lists_grow_and_others_are_replaced() {
+        let mut config = Config::default();
+        for (name, text) in [
+            ("event_notifications", "a"),
+            ("event_notifications", "b"),
+            ("tablespace_mapping", "/a=/b"),
+            ("tablespace_mapping", "/c=/d"),
+            ("priority", "1"),
+            ("priority", "2"),
+        ] {
+            config.assign(parameter(name).unwrap(), text.as_bytes()).unwrap();
+        }
+        assert_eq!(config.event_notifications, ["a", "b"]);
+        assert_eq!(config.tablespace_mapping.len(), 2);
+        assert_eq!(config.priority, 2);
+    }
+}
