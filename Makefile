@@ -4,12 +4,11 @@ PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/$(shell ls /usr/lib/post
 CARGO     ?= cargo
 DESTDIR   ?=
 PROFILE   ?= release
-SEEDS     ?=
 
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test lint generate bench clean
+.PHONY: all build extension install setup stage demo test lint generate clean
 
 all: build extension
 
@@ -42,6 +41,7 @@ demo: stage
 	$(CARGO) run -q --example demo
 
 test: stage
+	-@scripts/stage-original.sh >/dev/null
 	scripts/test.sh
 
 lint: setup
@@ -51,9 +51,6 @@ lint: setup
 # Rewrites the files that are made from the tables in the code.
 generate: setup
 	UPDATE_GENERATED=1 $(CARGO) test -q --test generated
-
-bench: stage
-	scripts/bench.sh
 
 clean:
 	$(CARGO) clean

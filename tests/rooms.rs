@@ -1,0 +1,106 @@
+//! Who may know whom: the arrows between the rooms never point upwards.
+
+use std::path::{Path, PathBuf};
+
+/// Each room with its height; a room may use rooms of its own height or below.
+/// Rooms that must not know each other in spite of that stand in [`STRANGERS`].
+const HEIGHTS: &[(&str, u32)] = &[
+    ("commands", 6),
+    ("daemon", 6),
+    ("operations", 5),
+    ("survey", 5),
+    ("failover", 4),
+    ("instance", 4),
+    ("events", 4),
+    ("metadata", 3),
+    ("postgres", 2),
+    ("conninfo", 1),
+    ("config", 1),
+    ("output", 1),
+    ("types", 0),
+    ("error", 0),
+    ("exit_code", 0),
+    ("log", 0),
+    ("process", 0),
+];
+
+const STRANGERS: &[(&str, &str)] = &[("commands", "daemon"), ("daemon", "commands")];
+
+/// The decision core may know nothing that touches the world.
+const PURE: &[&str] = &[
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "SystemTime",
+    "Instant::now",
+    "async fn",
+    "crate::postgres",
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("src") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn room(path: &Path, src: &Path) -> String {
+    let first = path
+        .strip_prefix(src)
+        .expect("below src")
+        .components()
+        .next()
+        .expect("a name");
+    first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn the_arrows_point_downwards() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let height = |name: &str| {
+        HEIGHTS
+            .iter()
+            .find(|(room, _)| *room == name)
+            .map(|(_, height)| *height)
+    };
+    let mut wrong = Vec::new();
+    for path in files {
+        let own = room(&path, &src);
+        if own == "lib" || own == "main" {
+            continue;
+        }
+        let own_height = height(&own).unwrap_or_else(|| panic!("{own} has no place among the rooms"));
+        let text = std::fs::read_to_string(&path).expect("a source file");
+        for (number, line) in text.lines().enumerate() {
+            if line.contains("crate::{") {
+                wrong.push(format!("{}:{}: name one room in each use line", path.display(), number + 1));
+            }
+            for piece in line.split("crate::").skip(1) {
+                let name: String = piece
+                    .chars()
+                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                    .collect();
+                let upwards = height(&name).is_some_and(|height| height > own_height);
+                let strangers = STRANGERS.contains(&(own.as_str(), name.as_str()));
+                if upwards || strangers {
+                    wrong.push(format!("{}:{}: {own} uses {name}", path.display(), number + 1));
+                }
+            }
+            if own == "failover" && PURE.iter().any(|word| line.contains(word)) {
+                wrong.push(format!(
+                    "{}:{}: failover must be pure: {line}",
+                    path.display(),
+                    number + 1
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
