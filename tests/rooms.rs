@@ -80,7 +80,11 @@ fn the_arrows_point_downwards() {
         let text = std::fs::read_to_string(&path).expect("a source file");
         for (number, line) in text.lines().enumerate() {
             if line.contains("crate::{") {
-                wrong.push(format!("{}:{}: name one room in each use line", path.display(), number + 1));
+                wrong.push(format!(
+                    "{}:{}: name one room in each use line",
+                    path.display(),
+                    number + 1
+                ));
             }
             for piece in line.split("crate::").skip(1) {
                 let name: String = piece
