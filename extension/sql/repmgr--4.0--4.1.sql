@@ -1,0 +1,3 @@
+-- 4.1 changed no object of the extension.
+
+\echo Use "ALTER EXTENSION repmgr UPDATE" to load this file. \quit
