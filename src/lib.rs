@@ -7,7 +7,7 @@
 //!   operations, survey
 //!     failover (pure), metadata, instance
 //!       postgres, conninfo, config, events
-//!         types, error, exit_code, log, process
+//!         types, error, exit_code, log, process, placeholders
 //! ```
 //!
 //! Never upwards; `commands` and `daemon` do not know each other. `failover`
@@ -27,6 +27,7 @@ pub mod log;
 pub mod metadata;
 pub mod operations;
 pub mod output;
+pub mod placeholders;
 pub mod postgres;
 pub mod process;
 pub mod survey;

@@ -143,10 +143,8 @@ fn emit(state: &State, label: &str, text: fmt::Arguments<'_>) {
     };
 }
 
-fn local_time() -> String {
-    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-    let now = time::OffsetDateTime::now_local().unwrap_or_else(|_| time::OffsetDateTime::now_utc());
-    now.format(&format).unwrap_or_default()
+fn local_time() -> impl fmt::Display {
+    chrono::Local::now().format("%Y-%m-%d %H:%M:%S")
 }
 
 /// Logs an ERROR line: a person must act.

@@ -58,6 +58,45 @@ pub async fn shell(command: &str, limit: Duration) -> Result<Finished, ProcessEr
     capture(shell, command, limit).await
 }
 
+/// Runs `command` through `/bin/sh -c` with its output in our own log (standard error), and ends it at the deadline.
+/// It is over when the shell is: what it left in the background goes on.
+pub async fn run_shell(command: &str, limit: Duration) -> Result<ExitStatus, ProcessError> {
+    let mut child = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(command)
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| ProcessError::NotStarted {
+            program: command.to_owned(),
+            source,
+        })?;
+    let group = child.id();
+    match tokio::time::timeout(limit, child.wait()).await {
+        Ok(Ok(status)) => Ok(status),
+        Ok(Err(source)) => Err(ProcessError::Io {
+            program: command.to_owned(),
+            source,
+        }),
+        Err(_) => {
+            end_group(group);
+            Err(ProcessError::TimedOut {
+                program: command.to_owned(),
+                limit,
+            })
+        }
+    }
+}
+
+fn end_group(group: Option<u32>) {
+    if let Some(group) = group.and_then(|id| i32::try_from(id).ok()) {
+        // The group may be gone already; there is nothing else to do about it.
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
+
 /// Runs a program, captures its output, and ends it with its whole process group at the deadline.
 pub async fn capture(mut command: Command, name: &str, limit: Duration) -> Result<Finished, ProcessError> {
     let mut child = command
@@ -89,10 +128,7 @@ pub async fn capture(mut command: Command, name: &str, limit: Duration) -> Resul
             source,
         }),
         Err(_) => {
-            if let Some(group) = group.and_then(|id| i32::try_from(id).ok()) {
-                // The group may be gone already; there is nothing else to do about it.
-                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-            }
+            end_group(group);
             Err(ProcessError::TimedOut {
                 program: name.to_owned(),
                 limit,
@@ -141,6 +177,33 @@ mod tests {
     #[test]
     fn a_child_that_hangs_is_ended_with_its_descendants() {
         let error = run(shell("sleep 1000 & sleep 1000", Duration::from_millis(200))).unwrap_err();
+        assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_a_command_left_in_the_background_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (go, done) = (folder.path().join("go"), folder.path().join("done"));
+        let command = format!(
+            "while [ ! -e '{}' ]; do sleep 0.05; done; touch '{}'",
+            go.display(),
+            done.display()
+        );
+        let status = run(run_shell(&format!("({command}) & exit 3"), Duration::from_secs(20))).unwrap();
+        assert_eq!(status.code(), Some(3));
+        std::fs::write(&go, "").unwrap();
+        for _ in 0..400 {
+            if done.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("the background command did not end");
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended() {
+        let error = run(run_shell("sleep 1000 & sleep 1000", Duration::from_millis(200))).unwrap_err();
         assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
     }
 

@@ -2,8 +2,10 @@
 //! functions of the server library, life of the extension.
 
 pub mod attachment;
+pub mod events;
 pub mod extension;
 pub mod functions;
+pub mod monitoring_history;
 pub mod nodes;
 pub mod voting_term;
 
