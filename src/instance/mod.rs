@@ -1,1 +1,23 @@
-//! instance
+//! One server as seen from its own host: data directory, pg_control,
+//! replication configuration, starting and stopping.
+//!
+//! Nothing here asks the server over SQL; that is `postgres`.
+
+pub mod control_file;
+pub mod data_directory;
+mod files;
+pub mod replication_configuration;
+pub mod server_control;
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+
+/// A PostgreSQL program: in `pg_bindir`, or by its bare name, which is searched in PATH.
+pub fn program(config: &Config, name: &str) -> PathBuf {
+    if config.pg_bindir.as_os_str().is_empty() {
+        PathBuf::from(name)
+    } else {
+        config.pg_bindir.join(name)
+    }
+}
