@@ -1,7 +1,9 @@
 //! The verbs of `repmgr`: one folder a noun, one file a verb.
 
+pub mod connecting;
 mod options;
 pub mod primary;
+pub mod records;
 pub mod standby;
 
 use std::path::PathBuf;

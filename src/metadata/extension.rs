@@ -1,6 +1,11 @@
 //! Life of the `repmgr` extension.
 
-use crate::postgres::{Connection, QueryError};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::events::{self, Event, EventName};
+use crate::postgres::{Connection, Deadlines, QueryError};
+use crate::types::NodeId;
+use crate::{info, notice};
 
 /// Whether the extension is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,4 +50,122 @@ pub async fn status(connection: &Connection) -> Result<ExtensionStatus, QueryErr
 pub fn version_number(version: &str) -> (u32, u32) {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+/// Makes sure that the connected database has the extension, in the version that the server offers.
+///
+/// Creating it takes a superuser: the connected role, or `superuser` with otherwise the same
+/// parameters. A connected role that is none gets the use of schema and tables.
+/// With `dry_run` all of this is checked and nothing is created.
+pub async fn ensure(connection: &Connection, config: &Config, superuser: Option<&str>, dry_run: bool) -> Result<()> {
+    let found = status(connection).await.map_err(|error| {
+        Error::bad_config("unable to determine the status of the \"repmgr\" extension").detail(error.to_string())
+    })?;
+    match found {
+        ExtensionStatus::Unavailable => {
+            return Err(
+                Error::bad_config("the \"repmgr\" extension is not installed on this server's host")
+                    .hint("install the package with the extension for this PostgreSQL release"),
+            );
+        }
+        ExtensionStatus::OldVersionInstalled { installed, default } => {
+            return Err(Error::bad_config(
+                "an older version of the \"repmgr\" extension is installed in this database",
+            )
+            .detail(format!(
+                "version {installed} is installed and version {default} is available"
+            ))
+            .hint("run \"ALTER EXTENSION repmgr UPDATE\" in this database as a superuser"));
+        }
+        ExtensionStatus::Installed { version } => {
+            info!("\"repmgr\" extension is already installed, version {version}");
+            return Ok(());
+        }
+        ExtensionStatus::Available if dry_run => notice!("\"repmgr\" extension would be created"),
+        ExtensionStatus::Available => notice!("creating the \"repmgr\" extension"),
+    }
+
+    let unknown_role = |error: QueryError| {
+        Error::bad_config("unable to determine the privileges of the connected role").detail(error.to_string())
+    };
+    let is_superuser = connection.is_superuser().await.map_err(unknown_role)?;
+    let privileged = if is_superuser {
+        None
+    } else {
+        Some(connect_as_superuser(connection, superuser).await?)
+    };
+    if dry_run {
+        return Ok(());
+    }
+    let creator = privileged.as_ref().unwrap_or(connection);
+    let role: Option<String> = connection
+        .value("SELECT pg_catalog.quote_ident(current_user)", &[])
+        .await
+        .map_err(unknown_role)?;
+    let role = role.unwrap_or_default();
+    creator
+        .transaction(async |creator| {
+            creator.batch("CREATE EXTENSION repmgr").await?;
+            if !is_superuser {
+                creator
+                    .batch(&format!("GRANT USAGE ON SCHEMA repmgr TO {role}"))
+                    .await?;
+                creator
+                    .batch(&format!("GRANT ALL ON ALL TABLES IN SCHEMA repmgr TO {role}"))
+                    .await?;
+            }
+            Ok(())
+        })
+        .await
+        .map_err(|error| {
+            Error::bad_config("unable to create the \"repmgr\" extension")
+                .detail(error.to_string())
+                .hint("the server's log may say more; nothing was created")
+        })?;
+    notice!("\"repmgr\" extension was created");
+    events::emit(
+        Some(connection),
+        config,
+        Event::new(EventName::ClusterCreated, NodeId(config.node_id)),
+    )
+    .await;
+    Ok(())
+}
+
+async fn connect_as_superuser(connection: &Connection, superuser: Option<&str>) -> Result<Connection> {
+    let Some(name) = superuser else {
+        return Err(Error::bad_config("creating the \"repmgr\" extension takes a superuser")
+            .detail("the role in \"conninfo\" is none")
+            .hint("name one with -S/--superuser, or create the extension by hand"));
+    };
+    let mut conninfo = connection.conninfo().clone();
+    conninfo.set("user", name);
+    // The password is that of another role; the superuser's comes from the environment or the passfile.
+    conninfo.remove("password");
+    let privileged = Connection::connect(&conninfo, Deadlines::default())
+        .await
+        .map_err(|error| {
+            Error::bad_config(format!("unable to connect as the superuser \"{name}\"")).detail(error.to_string())
+        })?;
+    match privileged.is_superuser().await {
+        Ok(true) => Ok(privileged),
+        Ok(false) => Err(Error::bad_config(format!("the role \"{name}\" is not a superuser"))
+            .hint("name a superuser with -S/--superuser")),
+        Err(error) => Err(
+            Error::bad_config(format!("unable to determine whether \"{name}\" is a superuser"))
+                .detail(error.to_string()),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_number;
+
+    #[test]
+    fn versions_order_as_numbers() {
+        assert!(version_number("5.10") > version_number("5.9"));
+        assert!(version_number("5.5") > version_number("5.3"));
+        assert!(version_number("unpackaged") < version_number("4.0"));
+    }
 }

@@ -1,7 +1,11 @@
 //! `repmgr.nodes`.
 
+use std::path::Path;
+
 use tokio_postgres::Row;
 
+use crate::config::Config;
+use crate::conninfo::Conninfo;
 use crate::postgres::{Connection, QueryError};
 use crate::types::{NodeId, NodeType};
 
@@ -33,10 +37,40 @@ pub struct NodeRecord {
 }
 
 impl NodeRecord {
+    /// What a node is registered with: its configuration, active, without upstream.
+    pub fn from_config(config: &Config, config_file: Option<&Path>, node_type: NodeType) -> NodeRecord {
+        let repluser = if config.replication_user.is_empty() {
+            // Only what the string says literally: the role must be the same from everywhere.
+            let conninfo = Conninfo::parse(&config.conninfo).unwrap_or_default();
+            conninfo.get("user").unwrap_or_default().to_owned()
+        } else {
+            config.replication_user.clone()
+        };
+        let node_id = NodeId(config.node_id);
+        NodeRecord {
+            node_id,
+            upstream_node_id: None,
+            active: true,
+            node_name: config.node_name.clone(),
+            node_type,
+            location: config.location.clone(),
+            priority: config.priority,
+            conninfo: config.conninfo.clone(),
+            repluser,
+            slot_name: config.use_replication_slots.then(|| slot_name(node_id)),
+            config_file: config_file.map_or_else(String::new, |path| path.to_string_lossy().into_owned()),
+        }
+    }
+
     /// `node "NAME" (ID: N)`, the original's way to name a node.
     pub fn title(&self) -> String {
         format!("node \"{}\" (ID: {})", self.node_name, self.node_id)
     }
+}
+
+/// The slot that a node uses on its upstream, whichever that is.
+pub fn slot_name(id: NodeId) -> String {
+    format!("repmgr_slot_{id}")
 }
 
 const COLUMNS: &str = "n.node_id, n.upstream_node_id, n.active, n.node_name, n.type, n.location, n.priority, \
@@ -80,6 +114,21 @@ pub async fn by_name(connection: &Connection, name: &str) -> Result<Option<NodeR
         connection,
         "WHERE n.node_name = $1 ORDER BY n.node_id LIMIT 1",
         &[&name],
+    )
+    .await?
+    .pop())
+}
+
+/// An active record with this name and another id: names must be unique among the active.
+pub async fn active_namesake(
+    connection: &Connection,
+    name: &str,
+    own: NodeId,
+) -> Result<Option<NodeRecord>, QueryError> {
+    Ok(select(
+        connection,
+        "WHERE n.node_name = $1 AND n.node_id <> $2 AND n.active ORDER BY n.node_id LIMIT 1",
+        &[&name, &own.0],
     )
     .await?
     .pop())
@@ -228,4 +277,45 @@ pub async fn set_primary(connection: &Connection, id: NodeId) -> Result<u64, Que
             &[&id.0],
         )
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            node_id: 3,
+            node_name: "three".to_owned(),
+            conninfo: "host=h user=repmgr dbname=repmgr".to_owned(),
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn the_replication_role_is_the_configured_one_or_that_of_conninfo() {
+        let repluser = |config: &Config| NodeRecord::from_config(config, None, NodeType::Primary).repluser;
+        assert_eq!(repluser(&config()), "repmgr");
+        let configured = Config {
+            replication_user: "replicator".to_owned(),
+            ..config()
+        };
+        assert_eq!(repluser(&configured), "replicator");
+        let silent = Config {
+            conninfo: "host=h".to_owned(),
+            ..config()
+        };
+        assert_eq!(repluser(&silent), "");
+    }
+
+    #[test]
+    fn a_slot_is_named_after_the_node_only_if_slots_are_used() {
+        let slot = |config: &Config| NodeRecord::from_config(config, None, NodeType::Standby).slot_name;
+        assert_eq!(slot(&config()), None);
+        let with_slots = Config {
+            use_replication_slots: true,
+            ..config()
+        };
+        assert_eq!(slot(&with_slots).as_deref(), Some("repmgr_slot_3"));
+    }
 }

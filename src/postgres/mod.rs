@@ -8,6 +8,7 @@
 mod connection;
 mod error;
 mod queries;
+mod transaction;
 
 pub use connection::{Connection, Deadlines};
 pub use error::{ConnectError, ConnectFailure, QueryError};

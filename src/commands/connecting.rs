@@ -1,0 +1,119 @@
+//! The connections that verbs start with: the local node, the nodes that the
+//! options name, the primary.
+
+use crate::commands::{Context, Options};
+use crate::conninfo::Conninfo;
+use crate::error::{Error, Result};
+use crate::exit_code::ExitCode;
+use crate::metadata::NodeRecord;
+use crate::postgres::{ConnectError, Connection, Deadlines, QueryError};
+use crate::survey;
+use crate::types::RecoveryState;
+
+/// The oldest PostgreSQL that this program works with.
+const OLDEST_SUPPORTED_MAJOR: i32 = 13;
+
+/// The conninfo of this node, as configured.
+pub fn local_conninfo(context: &Context) -> Result<Conninfo> {
+    Conninfo::parse(&context.config.conninfo)
+        .map_err(|error| Error::bad_config(format!("\"conninfo\" in repmgr.conf is not valid: {error}")))
+}
+
+/// Connects to this node; a failure ends the command with [`ExitCode::DbConn`].
+pub async fn local(context: &Context) -> Result<Connection> {
+    let conninfo = local_conninfo(context)?;
+    Connection::connect(&conninfo, Deadlines::default())
+        .await
+        .map_err(|error| unreachable(&local_title(context), &conninfo, &error))
+}
+
+/// `node "NAME" (ID: N)` of this node.
+pub fn local_title(context: &Context) -> String {
+    format!("node \"{}\" (ID: {})", context.config.node_name, context.config.node_id)
+}
+
+/// The error for a node that cannot be connected to.
+pub fn unreachable(title: &str, conninfo: &Conninfo, error: &ConnectError) -> Error {
+    Error::new(ExitCode::DbConn, format!("unable to connect to {title}"))
+        .detail(error.message.clone())
+        .detail(format!("connection string is \"{}\"", conninfo.redacted()))
+}
+
+/// The error for a question without an answer.
+pub fn unanswered(exit_code: ExitCode, what: &str, error: &QueryError) -> Error {
+    Error::new(exit_code, format!("unable to {what}")).detail(error.to_string())
+}
+
+/// Whether the options say where another server is.
+pub fn options_name_a_server(options: &Options) -> bool {
+    options.dbname.is_some() || options.host.is_some() || options.port.is_some() || options.username.is_some()
+}
+
+/// The server that `-d`, `-h`, `-p` and `-U` name; what they leave out is left to libpq's defaults.
+pub fn named_by_options(options: &Options) -> Result<Conninfo> {
+    let mut conninfo = match options.dbname.as_deref() {
+        Some(text) if text.contains('=') || text.starts_with("postgres://") || text.starts_with("postgresql://") => {
+            Conninfo::parse(text)
+                .map_err(|error| Error::bad_config(format!("the value of --dbname is not valid: {error}")))?
+        }
+        Some(name) => {
+            let mut conninfo = Conninfo::new();
+            conninfo.set("dbname", name);
+            conninfo
+        }
+        None => Conninfo::new(),
+    };
+    for (keyword, value) in [
+        ("host", &options.host),
+        ("port", &options.port),
+        ("user", &options.username),
+    ] {
+        if let Some(value) = value {
+            conninfo.set(keyword, value);
+        }
+    }
+    Ok(conninfo)
+}
+
+/// Refuses a server that is too old.
+pub async fn require_supported_version(connection: &Connection) -> Result<()> {
+    let version = connection
+        .server_version()
+        .await
+        .map_err(|error| unanswered(ExitCode::DbConn, "determine the server's version", &error))?;
+    if version.major() < OLDEST_SUPPORTED_MAJOR {
+        return Err(Error::bad_config(format!(
+            "the server runs PostgreSQL {}; {OLDEST_SUPPORTED_MAJOR} is the oldest supported release",
+            version.major()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the server is in recovery; no answer ends the command with [`ExitCode::DbConn`].
+pub async fn recovery_state(connection: &Connection, title: &str) -> Result<RecoveryState> {
+    match connection.recovery_state().await {
+        Ok(RecoveryState::Unknown) => Err(Error::new(
+            ExitCode::DbConn,
+            format!("unable to determine whether {title} is in recovery"),
+        )),
+        Ok(state) => Ok(state),
+        Err(error) => Err(unanswered(
+            ExitCode::DbConn,
+            &format!("determine whether {title} is in recovery"),
+            &error,
+        )),
+    }
+}
+
+/// The live primary, searched from `connection`'s records; none ends the command with [`ExitCode::BadConfig`].
+pub async fn live_primary(connection: &Connection) -> Result<(NodeRecord, Connection)> {
+    let found = survey::live_primary(connection, Deadlines::default())
+        .await
+        .map_err(|error| unanswered(ExitCode::BadConfig, "read the node records", &error))?;
+    found.ok_or_else(|| {
+        Error::bad_config("unable to connect to a primary of this cluster")
+            .detail("none of the active nodes that are registered answers as a primary")
+            .hint("use \"repmgr cluster show\" to see the state of the registered nodes")
+    })
+}
