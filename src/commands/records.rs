@@ -61,4 +61,3 @@ pub async fn refuse_with_dependants(primary: &Connection, target: &NodeRecord) -
         .fold(refused, |error, node| error.detail(node.title()))
         .hint("let them follow another node, or unregister them, first"))
 }
-

@@ -1,10 +1,7 @@
 //! Life of the `repmgr` extension.
 
-use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::events::{self, Event, EventName};
 use crate::postgres::{Connection, Deadlines, QueryError};
-use crate::types::NodeId;
 use crate::{info, notice};
 
 /// Whether the extension is there.
@@ -57,7 +54,8 @@ pub fn version_number(version: &str) -> (u32, u32) {
 /// Creating it takes a superuser: the connected role, or `superuser` with otherwise the same
 /// parameters. A connected role that is none gets the use of schema and tables.
 /// With `dry_run` all of this is checked and nothing is created.
-pub async fn ensure(connection: &Connection, config: &Config, superuser: Option<&str>, dry_run: bool) -> Result<()> {
+/// Returns whether it was created, which is the event `cluster_created`.
+pub async fn ensure(connection: &Connection, superuser: Option<&str>, dry_run: bool) -> Result<bool> {
     let found = status(connection).await.map_err(|error| {
         Error::bad_config("unable to determine the status of the \"repmgr\" extension").detail(error.to_string())
     })?;
@@ -79,7 +77,7 @@ pub async fn ensure(connection: &Connection, config: &Config, superuser: Option<
         }
         ExtensionStatus::Installed { version } => {
             info!("\"repmgr\" extension is already installed, version {version}");
-            return Ok(());
+            return Ok(false);
         }
         ExtensionStatus::Available if dry_run => notice!("\"repmgr\" extension would be created"),
         ExtensionStatus::Available => notice!("creating the \"repmgr\" extension"),
@@ -95,7 +93,7 @@ pub async fn ensure(connection: &Connection, config: &Config, superuser: Option<
         Some(connect_as_superuser(connection, superuser).await?)
     };
     if dry_run {
-        return Ok(());
+        return Ok(false);
     }
     let creator = privileged.as_ref().unwrap_or(connection);
     let role: Option<String> = connection
@@ -123,13 +121,7 @@ pub async fn ensure(connection: &Connection, config: &Config, superuser: Option<
                 .hint("the server's log may say more; nothing was created")
         })?;
     notice!("\"repmgr\" extension was created");
-    events::emit(
-        Some(connection),
-        config,
-        Event::new(EventName::ClusterCreated, NodeId(config.node_id)),
-    )
-    .await;
-    Ok(())
+    Ok(true)
 }
 
 async fn connect_as_superuser(connection: &Connection, superuser: Option<&str>) -> Result<Connection> {

@@ -24,9 +24,11 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
                 .hint("register it with \"repmgr standby register\""),
         );
     }
-    extension::ensure(&connection, config, options.superuser.as_deref(), options.dry_run).await?;
-
     let own = NodeRecord::from_config(config, context.config_file.as_deref(), NodeType::Primary);
+    if extension::ensure(&connection, options.superuser.as_deref(), options.dry_run).await? {
+        let event = Event::new(EventName::ClusterCreated, own.node_id);
+        events::emit(Some(&connection), config, event).await;
+    }
     // A dry run may find no schema yet, hence no records either.
     let created = !options.dry_run || is_installed(&connection).await?;
     let findings = if created {
