@@ -57,14 +57,8 @@ sql_function! {
         });
         match found {
             Found::Nothing | Found::Record(_) => {}
-            Found::Unintelligible => warn(
-                PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-                format!("ignoring file \"{}\": it does not hold a node id and a pause flag", pause_file::PATH),
-            ),
-            Found::Unreadable(error) => warn(
-                PgSqlErrorCode::ERRCODE_IO_ERROR,
-                format!("could not read file \"{}\": {error}", pause_file::PATH),
-            ),
+            Found::Unintelligible => warn(format!("ignoring file \"{}\": it does not hold a node id and a pause flag", pause_file::PATH)),
+            Found::Unreadable(error) => warn(format!("could not read file \"{}\": {error}", pause_file::PATH)),
         }
         Some(pg_return_void())
     }
@@ -238,10 +232,7 @@ sql_function! {
             pause_file::write(state.local_node_id, paused)
         });
         if let Err(error) = written {
-            warn(
-                PgSqlErrorCode::ERRCODE_IO_ERROR,
-                format!("could not write file \"{}\": {error}; a restart will forget the pause flag", pause_file::PATH),
-            );
+            warn(format!("could not write file \"{}\": {error}; a restart will forget the pause flag", pause_file::PATH));
         }
         Some(pg_return_void())
     }
@@ -319,8 +310,8 @@ fn inform(message: String) {
     report(PgLogLevel::INFO, PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message);
 }
 
-fn warn(code: PgSqlErrorCode, message: String) {
-    report(PgLogLevel::WARNING, code, message);
+fn warn(message: String) {
+    report(PgLogLevel::WARNING, PgSqlErrorCode::ERRCODE_WARNING, message);
 }
 
 fn report(level: PgLogLevel, code: PgSqlErrorCode, message: String) {

@@ -1,7 +1,3 @@
--- 5.3: C symbols that no other library is likely to have, and the functions that came with 4.3 and 4.4.
-
-\echo Use "ALTER EXTENSION repmgr UPDATE" to load this file. \quit
-
 CREATE OR REPLACE FUNCTION repmgr.set_local_node_id(INTEGER) RETURNS void
     AS 'MODULE_PATHNAME', 'repmgr_set_local_node_id' LANGUAGE C STRICT;
 
@@ -34,6 +30,24 @@ CREATE OR REPLACE FUNCTION repmgr.get_new_primary() RETURNS INTEGER
 
 CREATE OR REPLACE FUNCTION repmgr.reset_voting_status() RETURNS void
     AS 'MODULE_PATHNAME', 'repmgr_reset_voting_status' LANGUAGE C STRICT;
+
+CREATE OR REPLACE FUNCTION repmgr.get_repmgrd_pid() RETURNS INTEGER
+    AS 'MODULE_PATHNAME', 'get_repmgrd_pid' LANGUAGE C STRICT;
+
+CREATE OR REPLACE FUNCTION repmgr.get_repmgrd_pidfile() RETURNS TEXT
+    AS 'MODULE_PATHNAME', 'get_repmgrd_pidfile' LANGUAGE C STRICT;
+
+CREATE OR REPLACE FUNCTION repmgr.set_repmgrd_pid(INTEGER, TEXT) RETURNS void
+    AS 'MODULE_PATHNAME', 'set_repmgrd_pid' LANGUAGE C CALLED ON NULL INPUT;
+
+CREATE OR REPLACE FUNCTION repmgr.repmgrd_is_running() RETURNS BOOLEAN
+    AS 'MODULE_PATHNAME', 'repmgrd_is_running' LANGUAGE C STRICT;
+
+CREATE OR REPLACE FUNCTION repmgr.repmgrd_pause(BOOLEAN) RETURNS void
+    AS 'MODULE_PATHNAME', 'repmgrd_pause' LANGUAGE C STRICT;
+
+CREATE OR REPLACE FUNCTION repmgr.repmgrd_is_paused() RETURNS BOOLEAN
+    AS 'MODULE_PATHNAME', 'repmgrd_is_paused' LANGUAGE C STRICT;
 
 CREATE OR REPLACE FUNCTION repmgr.get_wal_receiver_pid() RETURNS INTEGER
     AS 'MODULE_PATHNAME', 'repmgr_get_wal_receiver_pid' LANGUAGE C STRICT;
