@@ -27,6 +27,16 @@ pub async fn local(context: &Context) -> Result<Connection> {
         .map_err(|error| unreachable(&local_title(context), &conninfo, &error))
 }
 
+/// Connects to this node or, if no configuration says where it is, to the server that the options name.
+pub async fn local_or_source(context: &Context) -> Result<Connection> {
+    match &context.source {
+        Some(source) if context.config.conninfo.is_empty() => Connection::connect(source, Deadlines::default())
+            .await
+            .map_err(|error| unreachable("the given server", source, &error)),
+        _ => local(context).await,
+    }
+}
+
 /// `node "NAME" (ID: N)` of this node.
 pub fn local_title(context: &Context) -> String {
     format!("node \"{}\" (ID: {})", context.config.node_name, context.config.node_id)

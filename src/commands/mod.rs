@@ -1,20 +1,37 @@
 //! The verbs of `repmgr`: one folder a noun, one file a verb.
+//!
+//! `option_table` and `catalogue` are the tables of options and commands;
+//! parser, checks, help and man pages are made from them. `program` does what
+//! comes before a verb and after it.
 
+pub mod catalogue;
+mod checks;
 pub mod connecting;
+mod help;
+pub mod option_table;
 mod options;
+mod parse;
 pub mod primary;
+mod program;
 pub mod records;
+mod source;
 pub mod standby;
 
 use std::path::PathBuf;
 
 pub use options::{ColumnFormat, Options};
+pub use parse::grammar;
+pub use program::main;
+
+use catalogue::Command;
 
 use crate::config::Config;
+use crate::conninfo::Conninfo;
+use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 
 /// What a verb gets: the options, the configuration and where it came from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Context {
     /// The command line.
     pub options: Options,
@@ -22,9 +39,44 @@ pub struct Context {
     pub config: Config,
     /// The absolute path of repmgr.conf, if one was found.
     pub config_file: Option<PathBuf>,
+    /// The connection that `-d -h -p -U` and the HOST of `standby clone` describe, if any was given.
+    pub source: Option<Conninfo>,
 }
 
-/// The program `repmgr`.
-pub fn main(_arguments: &[String]) -> ExitCode {
-    ExitCode::BadConfig
+/// Runs a verb.
+async fn run(command: Command, context: &Context) -> Result<ExitCode> {
+    match command {
+        Command::PrimaryRegister => primary::register::run(context).await,
+        Command::PrimaryUnregister => primary::unregister::run(context).await,
+        Command::StandbyClone => not_available(command),
+        Command::StandbyRegister => standby::register::run(context).await,
+        Command::StandbyUnregister => standby::unregister::run(context).await,
+        Command::StandbyPromote => standby::promote::run(context).await,
+        Command::StandbyFollow => standby::follow::run(context).await,
+        Command::ClusterShow => not_available(command),
+        Command::ClusterEvent => not_available(command),
+        Command::ClusterCleanup => not_available(command),
+        Command::NodeStatus => not_available(command),
+        Command::ServiceStatus => not_available(command),
+        Command::ServicePause => not_available(command),
+        Command::ServiceUnpause => not_available(command),
+        Command::StandbySwitchover
+        | Command::WitnessRegister
+        | Command::WitnessUnregister
+        | Command::NodeCheck
+        | Command::NodeRejoin
+        | Command::NodeService
+        | Command::NodeControl
+        | Command::ClusterCrosscheck
+        | Command::ClusterMatrix
+        | Command::DaemonStart
+        | Command::DaemonStop => not_available(command),
+    }
+}
+
+fn not_available(command: Command) -> Result<ExitCode> {
+    Err(Error::bad_config(format!(
+        "{} is not available in this version yet",
+        command.title()
+    )))
 }

@@ -1,0 +1,294 @@
+//! The commands: nouns, verbs, their aliases, and what each needs.
+
+/// What `repmgr` can be asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is described in the table below")]
+pub enum Command {
+    PrimaryRegister,
+    PrimaryUnregister,
+    StandbyClone,
+    StandbyRegister,
+    StandbyUnregister,
+    StandbyPromote,
+    StandbyFollow,
+    StandbySwitchover,
+    WitnessRegister,
+    WitnessUnregister,
+    NodeStatus,
+    NodeCheck,
+    NodeRejoin,
+    NodeService,
+    NodeControl,
+    ClusterShow,
+    ClusterEvent,
+    ClusterCrosscheck,
+    ClusterMatrix,
+    ClusterCleanup,
+    ServiceStatus,
+    ServicePause,
+    ServiceUnpause,
+    DaemonStart,
+    DaemonStop,
+}
+
+/// What the table says of one command.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandEntry {
+    /// Which one.
+    pub command: Command,
+    /// The first word.
+    pub noun: &'static str,
+    /// The second word.
+    pub verb: &'static str,
+    /// One sentence for help and manual.
+    pub purpose: &'static str,
+    /// Left out of help and manual.
+    pub hidden: bool,
+}
+
+const fn entry(command: Command, noun: &'static str, verb: &'static str, purpose: &'static str) -> CommandEntry {
+    CommandEntry {
+        command,
+        noun,
+        verb,
+        purpose,
+        hidden: false,
+    }
+}
+
+/// The nouns in the order of the help, with their aliases and what they are about.
+pub static NOUNS: &[(&str, &[&str], &str)] = &[
+    ("primary", &["master"], "register and unregister a primary"),
+    ("standby", &[], "clone and manage standbys"),
+    ("witness", &[], "register and unregister a witness"),
+    ("node", &[], "look at and look after this node"),
+    ("cluster", &[], "look at and look after the whole cluster"),
+    ("service", &[], "look at and pause the daemons of all nodes"),
+    ("daemon", &[], "start and stop the daemon of this node"),
+];
+
+/// The commands in the order of the help.
+pub static COMMANDS: &[CommandEntry] = &[
+    entry(
+        Command::PrimaryRegister,
+        "primary",
+        "register",
+        "Creates the repmgr extension if it is missing and records this node as the primary of the cluster.",
+    ),
+    entry(
+        Command::PrimaryUnregister,
+        "primary",
+        "unregister",
+        "Removes the record of an inactive primary.",
+    ),
+    entry(
+        Command::StandbyClone,
+        "standby",
+        "clone",
+        "Makes this node's data directory a copy of another node's, ready to be started as a standby.",
+    ),
+    entry(
+        Command::StandbyRegister,
+        "standby",
+        "register",
+        "Records this node as a standby.",
+    ),
+    entry(
+        Command::StandbyUnregister,
+        "standby",
+        "unregister",
+        "Removes the record of a standby; its server goes on running.",
+    ),
+    entry(
+        Command::StandbyPromote,
+        "standby",
+        "promote",
+        "Makes this standby the primary; the former primary must not be running.",
+    ),
+    entry(
+        Command::StandbyFollow,
+        "standby",
+        "follow",
+        "Attaches this running standby to a new upstream.",
+    ),
+    entry(
+        Command::StandbySwitchover,
+        "standby",
+        "switchover",
+        "Makes this standby the primary and the running primary a standby.",
+    ),
+    entry(
+        Command::WitnessRegister,
+        "witness",
+        "register",
+        "Records this node's server as a witness of the cluster.",
+    ),
+    entry(
+        Command::WitnessUnregister,
+        "witness",
+        "unregister",
+        "Removes the record of a witness; its server goes on running.",
+    ),
+    entry(
+        Command::NodeStatus,
+        "node",
+        "status",
+        "Shows this node's state and what is wrong with it.",
+    ),
+    entry(
+        Command::NodeCheck,
+        "node",
+        "check",
+        "Checks this node, in forms that monitoring systems read.",
+    ),
+    entry(
+        Command::NodeRejoin,
+        "node",
+        "rejoin",
+        "Makes a stopped former primary a standby of the running cluster.",
+    ),
+    entry(
+        Command::NodeService,
+        "node",
+        "service",
+        "Shows or runs the commands that start, stop, restart, reload and promote this node's server.",
+    ),
+    CommandEntry {
+        hidden: true,
+        ..entry(
+            Command::NodeControl,
+            "node",
+            "control",
+            "Stops or restarts the WAL receiver of this node, for tests.",
+        )
+    },
+    entry(
+        Command::ClusterShow,
+        "cluster",
+        "show",
+        "Shows all nodes with their state as found now.",
+    ),
+    entry(
+        Command::ClusterEvent,
+        "cluster",
+        "event",
+        "Shows what happened in the cluster, newest first.",
+    ),
+    entry(
+        Command::ClusterCrosscheck,
+        "cluster",
+        "crosscheck",
+        "Shows which node can connect to which, as all nodes together see it.",
+    ),
+    entry(
+        Command::ClusterMatrix,
+        "cluster",
+        "matrix",
+        "Shows which node can connect to which.",
+    ),
+    entry(
+        Command::ClusterCleanup,
+        "cluster",
+        "cleanup",
+        "Deletes old rows of the monitoring history.",
+    ),
+    entry(
+        Command::ServiceStatus,
+        "service",
+        "status",
+        "Shows the daemons of all nodes.",
+    ),
+    entry(
+        Command::ServicePause,
+        "service",
+        "pause",
+        "Makes all daemons stand still: no failover until unpaused.",
+    ),
+    entry(
+        Command::ServiceUnpause,
+        "service",
+        "unpause",
+        "Makes all daemons work again.",
+    ),
+    entry(
+        Command::DaemonStart,
+        "daemon",
+        "start",
+        "Starts this node's daemon with repmgrd_service_start_command.",
+    ),
+    entry(
+        Command::DaemonStop,
+        "daemon",
+        "stop",
+        "Stops this node's daemon with repmgrd_service_stop_command.",
+    ),
+];
+
+/// The noun that a word means, in any case and by its aliases.
+pub fn noun(word: &str) -> Option<&'static str> {
+    NOUNS
+        .iter()
+        .find(|(noun, aliases, _)| {
+            noun.eq_ignore_ascii_case(word) || aliases.iter().any(|alias| alias.eq_ignore_ascii_case(word))
+        })
+        .map(|(noun, _, _)| *noun)
+}
+
+/// The command that a noun (as [`noun`] gives it) and a verb word mean.
+pub fn command(noun: &str, verb: &str) -> Option<Command> {
+    let verb = verb.to_ascii_lowercase();
+    let (noun, verb) = match (noun, verb.as_str()) {
+        ("primary" | "standby", "check" | "status") => ("node", verb.as_str()),
+        ("daemon", "status" | "pause" | "unpause") => ("service", verb.as_str()),
+        ("cluster", "events") => ("cluster", "event"),
+        (noun, verb) => (noun, verb),
+    };
+    COMMANDS
+        .iter()
+        .find(|entry| entry.noun == noun && entry.verb == verb)
+        .map(|entry| entry.command)
+}
+
+impl Command {
+    /// Its row of the table.
+    pub fn entry(self) -> &'static CommandEntry {
+        COMMANDS
+            .iter()
+            .find(|entry| entry.command == self)
+            .expect("every command has a row")
+    }
+
+    /// Noun and verb in capitals, as messages name a command.
+    pub fn title(self) -> String {
+        let entry = self.entry();
+        format!("{} {}", entry.noun, entry.verb).to_uppercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_taken_in_any_case_and_by_their_aliases() {
+        let resolve = |first: &str, second: &str| noun(first).and_then(|noun| command(noun, second));
+        assert_eq!(resolve("MASTER", "Register"), Some(Command::PrimaryRegister));
+        assert_eq!(resolve("cluster", "events"), Some(Command::ClusterEvent));
+        assert_eq!(resolve("Daemon", "unpause"), Some(Command::ServiceUnpause));
+        assert_eq!(resolve("daemon", "stop"), Some(Command::DaemonStop));
+        assert_eq!(resolve("standby", "status"), Some(Command::NodeStatus));
+        assert_eq!(resolve("master", "check"), Some(Command::NodeCheck));
+        assert_eq!(resolve("witness", "status"), None);
+        assert_eq!(resolve("node", "archive-config"), None);
+        assert_eq!(noun("bdr"), None);
+    }
+
+    #[test]
+    fn every_command_has_one_row_and_a_known_noun() {
+        for row in COMMANDS {
+            assert_eq!(COMMANDS.iter().filter(|other| other.command == row.command).count(), 1);
+            assert_eq!(noun(row.noun), Some(row.noun));
+            assert_eq!(command(row.noun, row.verb), Some(row.command));
+        }
+    }
+}

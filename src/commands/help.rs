@@ -1,0 +1,161 @@
+//! The help pages, made from the tables of commands and options.
+
+use std::fmt::Write;
+
+use super::catalogue::{COMMANDS, CommandEntry, NOUNS};
+use super::option_table::{Group, OPTIONS, OptionEntry};
+
+/// What the connection options are if they are not given.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionDefaults {
+    /// PGDATABASE, or the user.
+    pub dbname: String,
+    /// PGHOST.
+    pub host: String,
+    /// PGPORT.
+    pub port: String,
+    /// The user of the operating system.
+    pub user: String,
+}
+
+const HOME_PAGE: &str = "repmgr home page: <https://repmgr.org/>\n";
+const WIDTH: usize = 100;
+const INDENT: usize = 34;
+
+/// The general page.
+pub fn general(program: &str, defaults: &ConnectionDefaults) -> String {
+    let mut page = format!("{program}: sets up PostgreSQL streaming replication and looks after it.\n\nUsage:\n");
+    for (noun, _, _) in NOUNS {
+        let _ = writeln!(page, "    {program} [OPTIONS] {noun:<8} {{{}}}", verbs_of(noun));
+    }
+    let _ = writeln!(page, "    {program} NOUN --help");
+    for (title, group) in [
+        ("General options", Group::Help),
+        ("Configuration options", Group::General),
+        ("Connection options", Group::Connection),
+        ("Output options", Group::Output),
+    ] {
+        let _ = writeln!(page, "\n{title}:");
+        for entry in OPTIONS.iter().filter(|entry| entry.group == group) {
+            let default = match entry.long {
+                "dbname" => format!(" (default: \"{}\")", defaults.dbname),
+                "host" => format!(" (default: \"{}\")", defaults.host),
+                "port" => format!(" (default: \"{}\")", defaults.port),
+                "username" => format!(" (default: \"{}\")", defaults.user),
+                _ => String::new(),
+            };
+            describe(&mut page, entry, &default);
+        }
+    }
+    page.push('\n');
+    page.push_str(HOME_PAGE);
+    page
+}
+
+/// The page of a noun.
+pub fn of_noun(program: &str, noun: &str) -> String {
+    let (_, aliases, about) = NOUNS
+        .iter()
+        .find(|(name, _, _)| *name == noun)
+        .expect("only nouns of the table are asked for");
+    let mut page = format!("{program} {noun}: {about}.\n\nUsage:\n");
+    for entry in shown(noun) {
+        let host = if entry.verb == "clone" { " [HOST]" } else { "" };
+        let _ = writeln!(page, "    {program} [OPTIONS] {noun} {}{host}", entry.verb);
+    }
+    for alias in *aliases {
+        let _ = writeln!(page, "\n\"{alias}\" can be used instead of \"{noun}\".");
+    }
+    for entry in shown(noun) {
+        let _ = writeln!(page, "\n{} {}\n", noun.to_uppercase(), entry.verb.to_uppercase());
+        for line in wrap(entry.purpose, WIDTH - 2) {
+            let _ = writeln!(page, "  {line}");
+        }
+        page.push('\n');
+        for option in options_of(entry) {
+            describe(&mut page, option, "");
+        }
+    }
+    let _ = writeln!(
+        page,
+        "\nOptions that all commands take are shown by \"{program} --help\"."
+    );
+    page.push_str(HOME_PAGE);
+    page
+}
+
+fn shown(noun: &str) -> impl Iterator<Item = &'static CommandEntry> {
+    COMMANDS.iter().filter(move |entry| entry.noun == noun && !entry.hidden)
+}
+
+fn verbs_of(noun: &str) -> String {
+    shown(noun).map(|entry| entry.verb).collect::<Vec<_>>().join("|")
+}
+
+/// The options of one command: its own, `-F` and `--dry-run` where they mean something, the connection's where taken.
+pub fn options_of(command: &CommandEntry) -> impl Iterator<Item = &'static OptionEntry> {
+    OPTIONS
+        .iter()
+        .filter(move |option| option.group != Group::Hidden && option.used_by.contains(&command.command))
+}
+
+fn describe(page: &mut String, entry: &OptionEntry, default: &str) {
+    let short = entry
+        .short
+        .map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+    let head = format!("  {short}--{}{}", entry.long, entry.value_form());
+    let mut lines = wrap(&format!("{}{default}", entry.help), WIDTH - INDENT).into_iter();
+    if head.len() + 1 < INDENT {
+        let _ = writeln!(page, "{head:<INDENT$}{}", lines.next().unwrap_or_default());
+    } else {
+        let _ = writeln!(page, "{head}");
+    }
+    for line in lines {
+        let _ = writeln!(page, "{:INDENT$}{line}", "");
+    }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_that_is_not_hidden_stands_on_some_page() {
+        let mut pages = general("repmgr", &ConnectionDefaults::default());
+        for (noun, _, _) in NOUNS {
+            pages.push_str(&of_noun("repmgr", noun));
+        }
+        for entry in OPTIONS.iter().filter(|entry| entry.group != Group::Hidden) {
+            let head = format!("--{}{}", entry.long, entry.value_form());
+            assert!(pages.contains(&head), "{head}");
+        }
+    }
+
+    #[test]
+    fn lines_are_not_longer_than_a_terminal_shows() {
+        for (noun, _, _) in NOUNS {
+            for line in of_noun("repmgr", noun).lines() {
+                assert!(line.len() <= WIDTH, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_noun_page() {
+        insta::assert_snapshot!(of_noun("repmgr", "witness"));
+    }
+}
