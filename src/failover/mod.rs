@@ -8,7 +8,7 @@
 //! ```text
 //! let mut state = State::new(own_id);
 //! loop {
-//!     let needs = state.needs(&settings, now());
+//!     let needs = state.needs(now());
 //!     let observation = gather(needs);             // everything at the same time, each with its deadline
 //!     let decision = failover::step(&settings, &state, &observation);
 //!     log(decision.rule, decision.reason);         // when the rule or the state's name changed
@@ -39,11 +39,23 @@
 //! stands between them and changes nothing else: ranking, quorum and reasons stay as they are.
 
 mod action;
-mod election;
+mod degraded;
+pub mod election;
+mod follower;
+mod following;
 mod observation;
+mod primary;
+mod promoting;
+mod reconnecting;
 mod rules;
 mod settings;
 mod state;
+mod turn;
+mod voting;
+
+use std::time::Duration;
+
+use crate::types::NodeType;
 
 pub use action::{Action, Announcement, Where};
 pub use election::Tally;
@@ -60,11 +72,38 @@ pub use state::{
 
 /// Decides one turn.
 pub fn step(settings: &Settings, state: &State, observation: &Observation) -> Decision {
-    Decision {
-        rule: Rule::Nothing,
-        reason: String::new(),
-        actions: Vec::new(),
-        next: state.clone(),
-        wake_at: observation.now + settings.monitor_interval,
+    let turn = turn::Turn::new(settings, state, observation);
+    match state.mode.clone() {
+        Mode::Starting => begin(turn),
+        Mode::Primary(phase) => turn.primary(phase),
+        Mode::Standby(phase) | Mode::Witness(phase) => turn.follower(phase),
     }
+}
+
+/// Chooses the mode by the type in the own record.
+fn begin(mut turn: turn::Turn<'_>) -> Decision {
+    let Some(own) = turn.own().cloned() else {
+        return turn.decide_paced(Rule::RecordsUnknown, "the own record could not be read");
+    };
+    let entering = Phase::Entering {
+        search: false,
+        until: turn.now + turn.settings.monitor_interval.max(Duration::from_secs(1)),
+    };
+    let reason = format!("{} is registered as {}", own.title(), own.node_type);
+    let rule = match own.node_type {
+        NodeType::Primary => {
+            turn.begin_primary();
+            Rule::BeginPrimary
+        }
+        NodeType::Standby => {
+            turn.next.mode = Mode::Standby(entering);
+            Rule::BeginStandby
+        }
+        NodeType::Witness => {
+            turn.next.mode = Mode::Witness(entering);
+            Rule::BeginWitness
+        }
+        NodeType::Unknown => return turn.decide_paced(Rule::UnknownType, reason),
+    };
+    turn.decide_at_once(rule, reason)
 }

@@ -9,7 +9,6 @@ use super::action::Action;
 use super::election::Tally;
 use super::observation::{CommandEnd, Node, Notification, Probe};
 use super::rules::Rule;
-use super::settings::Settings;
 
 /// Everything a daemon remembers. Nothing of it outlives the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +64,8 @@ pub enum Resume {
     NotAsked,
     /// Asked, no answer yet.
     Asked,
+    /// It was asked and said to be done.
+    Done,
     /// It did not work.
     Failed,
 }
@@ -132,6 +133,8 @@ pub struct Attempts {
 pub enum Phase {
     /// An upstream is looked up and connected to.
     Entering {
+        /// Whether to search a live primary, whatever the own record says.
+        search: bool,
         /// When to give up and be degraded.
         until: Duration,
     },
@@ -193,14 +196,14 @@ pub enum Promotion {
     },
     /// The command runs.
     Running {
-        /// When to give up waiting for its end.
-        until: Duration,
+        /// Since when.
+        since: Duration,
     },
     /// The command ended; the server's recovery state is awaited.
     Verifying {
         /// How the command ended.
         end: CommandEnd,
-        /// Until when.
+        /// How long the server may still be in recovery.
         until: Duration,
     },
 }
@@ -423,7 +426,7 @@ impl State {
     }
 
     /// What the turn that begins at `now` has to find out.
-    pub fn needs(&self, settings: &Settings, now: Duration) -> Needs {
+    pub fn needs(&self, now: Duration) -> Needs {
         let others = || {
             self.nodes
                 .iter()
@@ -450,14 +453,14 @@ impl State {
                 Phase::Electing { .. } => (true, siblings()),
                 Phase::Validating { .. } => (true, Vec::new()),
                 Phase::Promoting(Promotion::Verifying { .. }) => (true, others()),
-                Phase::Promoting(_) => (false, Vec::new()),
+                Phase::Promoting(Promotion::Delayed { .. }) => (true, Vec::new()),
+                Phase::Promoting(Promotion::Running { .. }) => (false, Vec::new()),
                 Phase::Waiting { .. } => (true, Vec::new()),
                 Phase::Following(follow) => (true, vec![follow.target]),
                 Phase::VotingAgain { .. } => (true, Vec::new()),
                 Phase::Degraded { .. } => (self.upstream.is_some(), others()),
             },
         };
-        let _ = settings;
         Needs {
             upstream: self.upstream.filter(|_| probe),
             ask,

@@ -1,0 +1,153 @@
+//! Primary mode: watches the own server. It never looks at other nodes while the own one is a primary.
+
+use crate::exit_code::ExitCode;
+use crate::types::{NodeId, RecoveryState};
+
+use super::action::{Action, Where};
+use super::observation::{Finished, RecordChange};
+use super::rules::Rule;
+use super::state::{Attempts, Decision, LocalServer, Mode, Phase, PrimaryPhase};
+use super::turn::{POLL, Turn};
+
+/// How long a change of the own record on the new primary may take before another try.
+const JOIN_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+
+impl Turn<'_> {
+    pub(super) fn primary(self, phase: PrimaryPhase) -> Decision {
+        match (self.seen.local.recovery, phase) {
+            (RecoveryState::Primary, PrimaryPhase::Normal) => self.serves(),
+            (RecoveryState::Primary, _) => self.serves_again(),
+            (RecoveryState::Standby, PrimaryPhase::Searching) => self.search_primary(),
+            (RecoveryState::Standby, PrimaryPhase::Joining { primary, until }) => self.joining(primary, until),
+            (RecoveryState::Standby, _) => self.demoted(),
+            (RecoveryState::Unknown, PrimaryPhase::Reconnecting(attempts)) => self.try_own_server(attempts),
+            (RecoveryState::Unknown, PrimaryPhase::Degraded) => self.await_own_server(),
+            (RecoveryState::Unknown, _) => self.own_server_lost(),
+        }
+    }
+
+    fn serves(mut self) -> Decision {
+        if self.seen.local.registered == super::observation::Answer::No {
+            self.register_daemon();
+        }
+        let title = self.next.title(self.next.own);
+        self.decide_paced(Rule::PrimaryServes, format!("{title} answers and is a primary"))
+    }
+
+    fn serves_again(mut self) -> Decision {
+        let away = self.next.lost_at.map(|lost| self.now.saturating_sub(lost));
+        self.next.mode = Mode::Primary(PrimaryPhase::Normal);
+        self.forget_loss();
+        self.register_daemon();
+        let reason = match away {
+            Some(away) => {
+                let details = format!("the local server is there again after {} seconds", away.as_secs());
+                self.announce("repmgrd_local_reconnect", true, Where::Local, details.clone());
+                details
+            }
+            None => "the local server is a primary again".to_owned(),
+        };
+        self.decide_paced(Rule::PrimaryBack, reason)
+    }
+
+    fn own_server_lost(mut self) -> Decision {
+        self.next.lost_at = Some(self.now);
+        self.next.mode = Mode::Primary(PrimaryPhase::Reconnecting(Attempts {
+            since: self.now,
+            made: 1,
+            next: self.now + self.settings.reconnect_interval,
+        }));
+        let details = format!("{} does not answer", self.next.title(self.next.own));
+        self.announce("repmgrd_local_disconnect", true, Where::Nowhere, details.clone());
+        self.decide_polling(Rule::PrimaryLost, details)
+    }
+
+    fn try_own_server(mut self, mut attempts: Attempts) -> Decision {
+        if self.now >= attempts.next {
+            attempts.made += 1;
+            attempts.next = (attempts.since + self.settings.reconnect_interval * attempts.made).max(self.now);
+        }
+        let limit = self.settings.reconnect_attempts.max(1);
+        if attempts.made >= limit {
+            self.next.mode = Mode::Primary(PrimaryPhase::Degraded);
+            self.next.degraded_since = Some(self.now);
+            return self.decide_paced(
+                Rule::PrimaryGivenUp,
+                format!("the local server did not answer to {} attempts", attempts.made),
+            );
+        }
+        self.next.mode = Mode::Primary(PrimaryPhase::Reconnecting(attempts));
+        let reason = format!("attempt {} of {limit} to reach the local server failed", attempts.made);
+        let wait = attempts
+            .next
+            .saturating_sub(self.now)
+            .min(self.settings.monitor_interval);
+        self.decide(Rule::PrimaryAwaited, reason, wait.max(POLL / 10))
+    }
+
+    fn await_own_server(self) -> Decision {
+        if let Some(lasted) = self.degraded_too_long() {
+            let reason = format!("the local server has not answered for {} s", lasted.as_secs());
+            return self.exit(Rule::DegradedTooLong, reason, ExitCode::MonitoringTimeout, true);
+        }
+        self.decide_paced(Rule::PrimaryAwaited, "the local server still does not answer")
+    }
+
+    fn demoted(mut self) -> Decision {
+        self.next.mode = Mode::Primary(PrimaryPhase::Searching);
+        self.register_daemon();
+        self.decide_at_once(Rule::PrimaryDemoted, "the local server is a standby now")
+    }
+
+    fn search_primary(mut self) -> Decision {
+        let Some(primary) = self.live_primary() else {
+            let asked = self.seen.others.len();
+            let reason = format!("none of {asked} other nodes is a primary");
+            return self.decide_paced(Rule::NewPrimarySought, reason);
+        };
+        self.next.mode = Mode::Primary(PrimaryPhase::Joining {
+            primary,
+            until: self.now + JOIN_LIMIT,
+        });
+        self.act(Action::BecomeStandby(primary));
+        let reason = format!("{} is the primary now", self.next.title(primary));
+        self.decide_polling(Rule::NewPrimaryFound, reason)
+    }
+
+    fn joining(mut self, primary: NodeId, until: std::time::Duration) -> Decision {
+        let title = self.next.title(primary);
+        let result = self.result(|finished| match finished {
+            Finished::BecameStandby(change) => Some(*change),
+            _ => None,
+        });
+        match result {
+            Some(RecordChange::Done) => {
+                self.forget_loss();
+                self.watch(Some(primary));
+                self.next.local = LocalServer::Up;
+                self.next.mode = Mode::Standby(Phase::Entering {
+                    search: false,
+                    until: self.now,
+                });
+                let details = format!("this node is a standby of {title} now");
+                self.announce("repmgrd_standby_reconnect", true, Where::On(primary), details.clone());
+                self.decide_at_once(Rule::Rejoined, details)
+            }
+            Some(RecordChange::RecordMissing) => {
+                let reason = format!("{title} has no record of this node");
+                self.exit(Rule::NotRegistered, reason, ExitCode::BadConfig, false)
+            }
+            Some(RecordChange::Failed) => self.search_again(format!("the own record could not be changed on {title}")),
+            None if self.now >= until => self.search_again(format!("{title} gave no answer in time")),
+            None => {
+                let reason = format!("waiting for the change of the own record on {title}");
+                self.decide_polling(Rule::JoinPending, reason)
+            }
+        }
+    }
+
+    fn search_again(mut self, reason: String) -> Decision {
+        self.next.mode = Mode::Primary(PrimaryPhase::Searching);
+        self.decide_paced(Rule::NewPrimarySought, reason)
+    }
+}

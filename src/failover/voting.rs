@@ -1,0 +1,351 @@
+//! Elections: from the stop of the WAL receivers to the result, and waiting for another node's word.
+
+use std::time::Duration;
+
+use crate::types::NodeId;
+
+use super::action::{Action, Where};
+use super::election::{Ballot, Outcome, Tally, elect};
+use super::observation::{Answer, CommandEnd, Finished, Notification, Verdict, describe, verdict};
+use super::rules::Rule;
+use super::state::{Cause, Decision, Follow, FollowStep, Phase, Promotion, Resume};
+use super::turn::Turn;
+
+impl Turn<'_> {
+    pub(super) fn stopping_receivers(mut self, own_done: bool, until: Duration) -> Decision {
+        let result = self.result(|finished| match finished {
+            Finished::WalReceiverStopped(stopped) => Some(*stopped),
+            _ => None,
+        });
+        if !own_done {
+            if result.is_none() && self.now < until {
+                return self.decide_polling(Rule::ReceiversStopping, "the own WAL receiver is being stopped");
+            }
+            let until = self.now + self.settings.siblings_disconnect_timeout;
+            self.enter(Phase::StoppingReceivers { own_done: true, until });
+            return self.decide_at_once(Rule::ReceiversStopping, "the siblings' WAL receivers are looked at");
+        }
+        let running: Vec<String> = self
+            .seen
+            .others
+            .iter()
+            .filter(|seen| seen.wal_receiver == Answer::Yes)
+            .map(|seen| seen.node.to_string())
+            .collect();
+        if running.is_empty() || self.now >= until {
+            let reason = if running.is_empty() {
+                "no sibling has a WAL receiver running".to_owned()
+            } else {
+                format!("the WAL receivers of node {} did not stop in time", running.join(", "))
+            };
+            return self.begin_election(reason);
+        }
+        let reason = format!("waiting for the WAL receivers of node {} to stop", running.join(", "));
+        self.decide_polling(Rule::ReceiversStopping, reason)
+    }
+
+    pub(super) fn electing(mut self, not_before: Duration) -> Decision {
+        if let Some(worked) = self.result(|finished| match finished {
+            Finished::ReplayResumed(worked) => Some(*worked),
+            _ => None,
+        }) {
+            self.next.resume = if worked { Resume::Done } else { Resume::Failed };
+        }
+        let Some(probe) = self.seen.upstream else {
+            let wait = not_before.saturating_sub(self.now);
+            return self.decide(Rule::ElectionDelayed, "failover_delay has not passed", wait);
+        };
+        let title = self.upstream_title();
+        let rerun = self.settings.rerun_interval;
+        match verdict(&probe) {
+            Verdict::Up => return self.upstream_back(),
+            Verdict::Down => {}
+            Verdict::RefusesUs => {
+                self.become_degraded(Cause::RefusesUs, rerun);
+                return self.decide_paced(Rule::UpstreamRefuses, format!("{title} {}", describe(&probe)));
+            }
+            Verdict::Unknown => {
+                self.become_degraded(Cause::Unknown, rerun);
+                return self.decide_paced(Rule::UpstreamUnknown, format!("{title} {}", describe(&probe)));
+            }
+        }
+        if let Some(Notification::Follow(_)) = self.seen.local.notification {
+            return match self.notified() {
+                Ok(turn) => turn.vote(),
+                Err(decision) => *decision,
+            };
+        }
+        self.vote()
+    }
+
+    fn vote(mut self) -> Decision {
+        let rerun = self.settings.rerun_interval;
+        if self.settings.automatic && self.seen.local.paused == Answer::Yes {
+            self.become_degraded(Cause::Paused, rerun);
+            return self.decide_paced(Rule::FailoverPaused, "failover is paused on this node");
+        }
+        let records = self
+            .own()
+            .cloned()
+            .zip(self.next.upstream.and_then(|id| self.next.node(id).cloned()));
+        let Some((own, upstream)) = records else {
+            self.become_degraded(Cause::NoUpstream, rerun);
+            return self.decide_paced(
+                Rule::ElectionCancelled,
+                "the record of this node or of the lost primary is missing",
+            );
+        };
+        let lost_for = self.next.lost_at.map(|lost| self.now.saturating_sub(lost));
+        let judge = |turn: &Self| {
+            elect(&Ballot {
+                settings: turn.settings,
+                own: &own,
+                upstream: &upstream,
+                nodes: &turn.next.nodes,
+                local: &turn.seen.local,
+                survey: &turn.seen.others,
+                passed_over: &turn.next.passed_over,
+                resume: turn.next.resume,
+                lost_for,
+            })
+        };
+        let mut result = judge(&self);
+        while let Outcome::Lost(Some(winner)) = result.outcome
+            && self.has_had_its_time(winner)
+        {
+            self.next.passed_over.insert(winner);
+            self.next.waited_for = None;
+            result = judge(&self);
+        }
+        let reason = result.reason;
+        match result.outcome {
+            Outcome::Won(tally) => self.election_won(tally, reason),
+            Outcome::Lost(winner) => self.election_lost(winner, reason),
+            Outcome::NotCandidate => {
+                self.await_word(None);
+                self.decide_polling(Rule::NoCandidate, reason)
+            }
+            Outcome::Cancelled => {
+                self.act(Action::ResetVotingStatus);
+                self.become_degraded(Cause::Cancelled, rerun);
+                self.decide_paced(Rule::ElectionCancelled, reason)
+            }
+            Outcome::PrimaryFound(primary) => {
+                self.release_receiver();
+                self.start_follow(primary);
+                self.decide_polling(Rule::PrimaryFound, reason)
+            }
+            Outcome::ResumeReplay => {
+                if self.next.resume == Resume::NotAsked {
+                    self.next.resume = Resume::Asked;
+                    self.act(Action::ResumeReplay);
+                    let not_before = self.now;
+                    self.enter(Phase::Electing { not_before });
+                } else if let Phase::Electing { not_before } = self.phase()
+                    && self.now.saturating_sub(not_before) > self.settings.notification_timeout
+                {
+                    self.next.resume = Resume::Failed;
+                }
+                self.decide_polling(Rule::ReplayResuming, reason)
+            }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match &self.next.mode {
+            super::state::Mode::Standby(phase) | super::state::Mode::Witness(phase) => phase.clone(),
+            _ => Phase::Normal,
+        }
+    }
+
+    /// Whether a node has been the elected one for longer than a promotion may take. Originals go on naming it,
+    /// but wait for a notification from whoever it comes.
+    fn has_had_its_time(&self, winner: NodeId) -> bool {
+        self.next.waited_for.is_some_and(|(node, since)| {
+            node == winner && self.now.saturating_sub(since) >= self.settings.promote_timeout
+        })
+    }
+
+    fn election_won(mut self, tally: Tally, reason: String) -> Decision {
+        self.release_receiver();
+        if self.own().is_some_and(|own| own.upstream.is_none()) && !self.settings.always_promote {
+            self.become_degraded(Cause::PromotionFailed, self.settings.rerun_interval);
+            return self.decide_paced(Rule::UpstreamUnrecorded, reason);
+        }
+        if self.settings.validate {
+            let until = self.now + self.settings.command_timeout;
+            self.enter(Phase::Validating { tally, until });
+            self.act(Action::RunValidation {
+                candidate: self.next.own,
+                visible: tally.visible,
+                shared: tally.shared,
+                total: tally.total,
+            });
+        } else {
+            self.start_promotion();
+        }
+        self.decide_polling(Rule::ElectionWon, reason)
+    }
+
+    fn election_lost(mut self, winner: Option<NodeId>, reason: String) -> Decision {
+        match (winner, self.next.waited_for) {
+            (Some(winner), Some((known, _))) if winner == known => {}
+            (Some(winner), _) => self.next.waited_for = Some((winner, self.now)),
+            (None, _) => {}
+        }
+        self.await_word(winner);
+        self.decide_polling(Rule::ElectionLost, reason)
+    }
+
+    fn await_word(&mut self, winner: Option<NodeId>) {
+        self.release_receiver();
+        let until = self.now + self.settings.notification_timeout;
+        self.enter(Phase::Waiting { winner, until });
+    }
+
+    pub(super) fn validating(mut self, tally: Tally, until: Duration) -> Decision {
+        if self.upstream_is_up() {
+            return self.upstream_back();
+        }
+        let end = self.result(|finished| match finished {
+            Finished::Validation(end) => Some(end.clone()),
+            _ => None,
+        });
+        let end = match end {
+            Some(end) => end,
+            None if self.now < until => {
+                return self.decide_polling(Rule::ValidationPending, format!("the validation command runs; {tally}"));
+            }
+            None => CommandEnd::TimedOut,
+        };
+        let reason = format!("the validation command {end}; {tally}");
+        if self.seen.local.paused == Answer::Yes {
+            self.become_degraded(Cause::Paused, self.settings.rerun_interval);
+            return self.decide_paced(Rule::FailoverPaused, "failover was paused on this node meanwhile");
+        }
+        if end.succeeded() {
+            self.start_promotion();
+            return self.decide_polling(Rule::ValidationPassed, reason);
+        }
+        self.notify_siblings(Notification::RerunElection);
+        let at = self.now + self.settings.rerun_interval;
+        self.enter(Phase::VotingAgain { at });
+        self.decide_polling(Rule::ValidationRejected, reason)
+    }
+
+    /// Tells all active siblings at the lost upstream.
+    pub(super) fn notify_siblings(&mut self, value: Notification) {
+        let nodes = self
+            .next
+            .upstream
+            .map(|upstream| self.next.siblings(upstream))
+            .unwrap_or_default();
+        if !nodes.is_empty() {
+            self.act(Action::Notify { nodes, value });
+        }
+    }
+
+    pub(super) fn voting_again(self, at: Duration) -> Decision {
+        if self.upstream_is_up() {
+            return self.upstream_back();
+        }
+        let turn = match self.notified() {
+            Ok(turn) => turn,
+            Err(decision) => return *decision,
+        };
+        if turn.now < at {
+            let left = (at - turn.now).as_secs_f64();
+            return turn.decide_polling(
+                Rule::VoteAgainPending,
+                format!("the next election begins in {left:.1} s"),
+            );
+        }
+        turn.begin_election("election_rerun_interval has passed".to_owned())
+    }
+
+    pub(super) fn waiting(mut self, winner: Option<NodeId>, until: Duration) -> Decision {
+        let whom = winner.map_or_else(|| "a new primary".to_owned(), |winner| self.next.title(winner));
+        match self.seen.local.notification {
+            Some(Notification::Follow(id)) if Some(id) == self.next.upstream => {
+                self.act(Action::ResetVotingStatus);
+                self.release_receiver();
+                self.enter(Phase::Entering {
+                    search: false,
+                    until: self.now,
+                });
+                let reason = format!("told to stay with {}", self.next.title(id));
+                return self.decide_at_once(Rule::ToldToStay, reason);
+            }
+            Some(Notification::Follow(id)) if id == self.next.own && self.may_be_promoted() => {
+                self.act(Action::ResetVotingStatus);
+                self.start_promotion();
+                return self.decide_polling(Rule::ToldToPromote, "told the own id");
+            }
+            Some(Notification::RerunElection) if self.is_witness() => {
+                self.act(Action::ResetVotingStatus);
+                let until = self.now + self.settings.notification_timeout;
+                self.enter(Phase::Waiting { winner, until });
+                return self.decide_polling(Rule::WordAwaited, "the others vote again");
+            }
+            _ => {}
+        }
+        let mut turn = match self.notified() {
+            Ok(turn) => turn,
+            Err(decision) => return *decision,
+        };
+        if turn.now < until {
+            let left = (until - turn.now).as_secs_f64();
+            return turn.decide_polling(
+                Rule::WordAwaited,
+                format!("waiting for the word of {whom}, {left:.0} s left"),
+            );
+        }
+        if turn.upstream_is_up() {
+            return turn.upstream_back();
+        }
+        let cause = match winner {
+            _ if !turn.settings.automatic && !turn.is_witness() => Cause::Manual,
+            Some(_) => Cause::NoWord,
+            None => Cause::NoWinner,
+        };
+        turn.become_degraded(cause, Duration::ZERO);
+        let limit = turn.settings.notification_timeout.as_secs();
+        turn.decide_paced(Rule::WaitedInVain, format!("no word of {whom} within {limit} s"))
+    }
+
+    /// Whether this node may be promoted at all.
+    fn may_be_promoted(&self) -> bool {
+        !self.is_witness() && self.may_act() && self.own().is_some_and(|own| own.priority > 0)
+    }
+
+    pub(super) fn start_promotion(&mut self) {
+        if self.settings.promote_delay.is_zero() {
+            self.act(Action::RunPromoteCommand);
+            let since = self.now;
+            self.enter(Phase::Promoting(Promotion::Running { since }));
+        } else {
+            let until = self.now + self.settings.promote_delay;
+            self.enter(Phase::Promoting(Promotion::Delayed { until }));
+        }
+    }
+
+    /// Begins to follow a node that has shown that it is a primary.
+    pub(super) fn start_follow(&mut self, target: NodeId) {
+        let until = self.now + self.settings.command_timeout;
+        self.enter(Phase::Following(Follow {
+            target,
+            cascaded: self.next.upstream_is_standby(),
+            step: FollowStep::Running { until },
+        }));
+        if self.is_witness() {
+            self.act(Action::AdoptPrimary(target));
+        } else {
+            self.act(Action::RunFollowCommand(target));
+        }
+    }
+
+    /// Where an event about a node that was reached goes.
+    pub(super) fn on(node: Option<NodeId>) -> Where {
+        node.map_or(Where::Nowhere, Where::On)
+    }
+}
