@@ -83,6 +83,26 @@ exit_codes! {
     PgBackupApiService = 28, "ERR_PGBACKUPAPI_SERVICE";
 }
 
+/// The manual's chapter, `docs/exit-codes.md`.
+pub fn manual() -> String {
+    let mut text = String::from(
+        "# Exit codes\n\n\
+         <!-- Generated from src/exit_code.rs; UPDATE_GENERATED=1 cargo test --test generated -->\n\n\
+         `repmgr` and `repmgrd` end with one of these. `repmgr node check` with a single check\n\
+         ends as a Nagios plugin does instead: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n\n\
+         | Code | Name | Meaning |\n|---|---|---|\n",
+    );
+    for code in ExitCode::ALL {
+        text.push_str(&format!(
+            "| {} | `{}` | {} |\n",
+            code.code(),
+            code.name(),
+            code.meaning()
+        ));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::ExitCode;

@@ -10,15 +10,19 @@ mod dump;
 pub mod grammar;
 mod include;
 mod load;
+mod manual;
 mod parameters;
+mod reload;
 mod validate;
 mod values;
 
 pub use dump::dump;
 pub use load::{LoadError, Loaded, PACKAGED_FILE, RETIRED, SYSCONFDIR, absolute, load, load_again};
+pub use manual::{chapter, sample};
 pub use parameters::{
     Config, ConnectionCheckType, FailoverMode, Kind, PARAMETERS, Parameter, Reload, ReplicationType, TablespaceMapping,
     parameter,
 };
+pub use reload::{Change, Changes, compare};
 pub use validate::missing_for_automatic_failover;
 pub use values::check_delay;

@@ -185,7 +185,7 @@ parameters! {
         use_replication_slots: bool = false, Unused, "Give each standby a replication slot on its upstream, repmgr_slot_<node_id>.";
         pg_basebackup_options: String = String::new(), Unused, "Added to the command line of pg_basebackup.";
         restore_command: String = String::new(), Unused, "Written to the replication configuration of a clone.";
-        tablespace_mapping: Vec<TablespaceMapping> = Vec::new(), Unused, "OLDDIR=NEWDIR: where a tablespace of the source goes on this node. May be repeated.";
+        tablespace_mapping: Vec<TablespaceMapping> = Vec::new(), Unused, "OLDDIR=NEWDIR: where a tablespace of the source goes on this node. A = in a name is written \\=. May be repeated.";
         recovery_min_apply_delay: Option<String> = None, Unused, min 0, "How long this standby waits before it replays a transaction: a number with ms, s, min, h or d.";
         archive_cleanup_command: String = String::new(), Unused, "Written to the replication configuration of a clone.";
         use_primary_conninfo_password: bool = false, Unused, "Write the password from PGPASSWORD into primary_conninfo.";
@@ -265,8 +265,8 @@ parameters! {
         barman_host: String = String::new(), Unused, "The Barman host; selects cloning from Barman.";
         barman_server: String = String::new(), Unused, "The Barman server section.";
         barman_config: String = String::new(), Unused, "Barman's configuration file on its host.";
-        rsync_options: String = String::new(), Unused, "Options of rsync for external configuration files.";
-        ssh_options: String = "-q -o ConnectTimeout=10".to_owned(), Unused, "Options of ssh.";
+        rsync_options: String = String::new(), Unused, "Options of rsync for external configuration files; --archive --checksum --compress --progress --rsh=ssh if not set.";
+        ssh_options: String = "-q -o ConnectTimeout=10".to_owned(), Unused, "Options of ssh; setting it replaces the default.";
     }
     "Undocumented" {
         reconnect_loop_sync: bool = false, Silent, "Another pacing of the attempts to reach a lost primary.";
