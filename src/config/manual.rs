@@ -69,8 +69,8 @@ pub fn sample() -> String {
          # quote in it is doubled. Numbers have no units. Other files are read with\n\
          # include, include_if_exists and include_dir.\n\
          #\n\
-         # repmgrd reads this file again on SIGHUP. Parameters marked \"restart\" are not\n\
-         # used by a running repmgrd.\n",
+         # repmgrd reads this file again on SIGHUP. All parameters and what SIGHUP does\n\
+         # with them are in docs/configuration.md.\n",
     );
     for section in sections().into_iter().filter(|section| *section != UNDOCUMENTED) {
         let rule = "#".repeat(78);
@@ -84,11 +84,6 @@ pub fn sample() -> String {
             if let Some(min) = parameter.min.filter(|_| is_number(parameter)) {
                 let _ = write!(about, " At least {min}.");
             }
-            about.push_str(match parameter.reload {
-                Reload::Reported | Reload::Silent => "",
-                Reload::Fixed => " A reload cannot change it.",
-                Reload::Unused => " (restart)",
-            });
             for line in wrap(&about, 76) {
                 let _ = writeln!(text, "# {line}");
             }
