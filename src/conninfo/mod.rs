@@ -1,8 +1,22 @@
-//! libpq's connection strings: keyword and URI form, quoting, merging, redaction.
+//! libpq's connection strings (PostgreSQL 17: "Connection Strings").
 //!
-//! (PostgreSQL: "Database Connection Control Functions", "Connection Strings".)
+//! This room answers for reading and writing them, and for what fills their
+//! gaps: environment, service file, password file, defaults. It opens no
+//! connection; it reads files only in [`Conninfo::resolve`].
+
+mod environment;
+mod keywords;
+mod parse;
+mod passfile;
+mod resolve;
+mod service;
+mod uri;
 
 use std::fmt;
+
+pub use environment::Environment;
+pub use keywords::{KEYWORDS, Keyword, is_keyword};
+pub use resolve::{Endpoint, Host, Resolved};
 
 /// Connection parameters in order. A password never shows in `Debug` or [`Conninfo::redacted`].
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -10,7 +24,7 @@ pub struct Conninfo {
     parameters: Vec<(String, String)>,
 }
 
-/// Why a connection string is wrong; says which part.
+/// Why a connection string is wrong; says which part, without any value that could be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConninfoError(pub String);
@@ -21,28 +35,33 @@ impl Conninfo {
         Conninfo::default()
     }
 
-    /// Parses the keyword/value form.
+    /// Parses the keyword/value form or a URI. Keywords that libpq does not know are errors.
+    /// The parameters keep the order of the text; see [`Conninfo::in_libpq_order`].
     pub fn parse(text: &str) -> Result<Self, ConninfoError> {
-        let mut conninfo = Conninfo::new();
-        let mut rest = text.trim_start();
-        while !rest.is_empty() {
-            let (keyword, after) = rest
-                .split_once('=')
-                .ok_or_else(|| ConninfoError(format!("missing \"=\" after \"{rest}\" in connection info string")))?;
-            let (value, after) = take_value(after.trim_start())?;
-            conninfo.set(keyword.trim(), &value);
-            rest = after.trim_start();
+        match uri::after_scheme(text) {
+            Some(rest) => uri::parse(rest),
+            None => parse::parse(text),
         }
-        Ok(conninfo)
+    }
+
+    /// Whether a `-d` argument is a connection string and not the name of a database
+    /// (it has a URI's scheme, or a `=`).
+    pub fn is_connection_string(text: &str) -> bool {
+        uri::after_scheme(text).is_some() || text.contains('=')
     }
 
     /// The value of a keyword, if it is there and not empty.
     pub fn get(&self, keyword: &str) -> Option<&str> {
+        self.get_given(keyword).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a keyword, also an empty one: `host=` is not the same as no `host`
+    /// when the environment could fill it.
+    fn get_given(&self, keyword: &str) -> Option<&str> {
         self.parameters
             .iter()
             .find(|(name, _)| name == keyword)
             .map(|(_, value)| value.as_str())
-            .filter(|v| !v.is_empty())
     }
 
     /// Replaces a value in place, or appends the keyword.
@@ -60,9 +79,21 @@ impl Conninfo {
         }
     }
 
+    /// Sets every non-empty parameter of `other`: replaced in place, or appended.
+    pub fn merge(&mut self, other: &Conninfo) {
+        for (keyword, value) in other.iter() {
+            self.set(keyword, value);
+        }
+    }
+
     /// Removes a keyword.
     pub fn remove(&mut self, keyword: &str) {
         self.parameters.retain(|(name, _)| name != keyword);
+    }
+
+    /// Whether no parameter has a value.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
     }
 
     /// Keywords and values in order, empty values left out.
@@ -73,25 +104,57 @@ impl Conninfo {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The keyword form with every value quoted where needed, **with** the password: for programs, never for people.
-    pub fn to_keyword_string(&self) -> String {
-        self.render(|_, value| value.to_owned())
+    /// The same parameters in the order in which libpq lists its keywords, as a string that went
+    /// through libpq has them (user, password, …, dbname, host, …); what libpq does not know comes last.
+    #[must_use]
+    pub fn in_libpq_order(&self) -> Conninfo {
+        let mut parameters = self.parameters.clone();
+        parameters.sort_by_key(|(name, _)| keywords::position(name).unwrap_or(KEYWORDS.len()));
+        Conninfo { parameters }
     }
 
-    /// The keyword form with the password hidden.
+    /// The parameters of a replication connection to the same server: no replaced or kept `dbname`
+    /// but `replication`, so that the password file's lines for it match, and `user` replaced unless it is empty.
+    #[must_use]
+    pub fn for_replication(&self, user: &str) -> Conninfo {
+        let mut conninfo = self.clone();
+        if !user.is_empty() {
+            conninfo.set("user", user);
+        }
+        conninfo.set("dbname", "replication");
+        conninfo.set("replication", "true");
+        conninfo
+    }
+
+    /// The parameters of a connection as another user: without the password, which is not his.
+    #[must_use]
+    pub fn for_user(&self, user: &str) -> Conninfo {
+        let mut conninfo = self.clone();
+        conninfo.remove("password");
+        conninfo.set("user", user);
+        conninfo
+    }
+
+    /// The keyword form with every value quoted where needed, **with** the password: for programs, never for people.
+    pub fn to_keyword_string(&self) -> String {
+        self.render(|_, value| parse::quote(value))
+    }
+
+    /// The keyword form with the passwords hidden.
     pub fn redacted(&self) -> String {
         self.render(|keyword, value| {
-            if is_secret(keyword) {
+            if keywords::is_secret(keyword) {
                 "********".to_owned()
             } else {
-                value.to_owned()
+                parse::quote(value)
             }
         })
     }
 
-    fn render(&self, show: impl Fn(&str, &str) -> String) -> String {
+    /// The keyword form with a quoting of one's own.
+    pub fn render(&self, quote: impl Fn(&str, &str) -> String) -> String {
         self.iter()
-            .map(|(keyword, value)| format!("{keyword}={}", quote(&show(keyword, value))))
+            .map(|(keyword, value)| format!("{keyword}={}", quote(keyword, value)))
             .collect::<Vec<_>>()
             .join(" ")
     }
@@ -103,40 +166,30 @@ impl fmt::Debug for Conninfo {
     }
 }
 
-fn is_secret(keyword: &str) -> bool {
-    matches!(keyword, "password" | "sslpassword")
+impl<'a> FromIterator<(&'a str, &'a str)> for Conninfo {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(parameters: I) -> Self {
+        let mut conninfo = Conninfo::new();
+        for (keyword, value) in parameters {
+            conninfo.set(keyword, value);
+        }
+        conninfo
+    }
 }
 
-fn quote(value: &str) -> String {
-    let plain = |c: char| !c.is_whitespace() && c != '\'' && c != '\\';
-    if !value.is_empty() && value.chars().all(plain) {
+/// A value as it is written in `primary_conninfo`: bare if it is made of letters, digits, `_` and `.`, else quoted.
+pub fn quote_strictly(value: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    if !value.is_empty() && value.chars().all(bare) {
         value.to_owned()
     } else {
-        format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
+        parse::quoted(value)
     }
 }
 
-fn take_value(text: &str) -> Result<(String, &str), ConninfoError> {
-    let mut value = String::new();
-    let quoted = text.starts_with('\'');
-    let body = if quoted { &text[1..] } else { text };
-    let mut characters = body.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '\\' => {
-                if let Some((_, escaped)) = characters.next() {
-                    value.push(escaped);
-                }
-            }
-            '\'' if quoted => return Ok((value, &body[at + 1..])),
-            c if !quoted && c.is_whitespace() => return Ok((value, &body[at..])),
-            c => value.push(c),
-        }
+/// A connection string as a person may see it: passwords hidden, also in a URI, also if the string is not valid.
+pub fn redact(text: &str) -> String {
+    match Conninfo::parse(text) {
+        Ok(conninfo) => conninfo.redacted(),
+        Err(_) => "(not a valid connection string)".to_owned(),
     }
-    if quoted {
-        return Err(ConninfoError(
-            "unterminated quoted string in connection info string".to_owned(),
-        ));
-    }
-    Ok((value, ""))
 }

@@ -1,17 +1,19 @@
-//! A connection on which every query has a deadline.
+//! An SQL connection on which every query has a deadline.
 
 use std::time::Duration;
 
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, ToSql};
 
-use super::error::{ConnectError, ConnectFailure, QueryError};
-use crate::conninfo::Conninfo;
+use super::attempt::{self, Purpose};
+use super::session::OpenSession;
+use super::{ConnectError, QueryError};
+use crate::conninfo::{Conninfo, Environment};
 
 /// How long to wait for a connection and for an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// Used if the connection string has no `connect_timeout`.
+    /// For each address that is tried, if the connection string has no `connect_timeout`.
     pub connect: Duration,
     /// For each query.
     pub query: Duration,
@@ -29,73 +31,50 @@ impl Default for Deadlines {
 /// An open SQL connection. Dropping it closes it.
 #[derive(Debug)]
 pub struct Connection {
-    client: Client,
-    conninfo: Conninfo,
-    deadlines: Deadlines,
+    session: OpenSession,
 }
 
 impl Connection {
     /// Connects with what the original adds to every connection
     /// (`fallback_application_name=repmgr`, empty search path, `synchronous_commit=local`).
+    /// The environment fills the gaps as it does for libpq; the password file's warnings are logged.
     pub async fn connect(conninfo: &Conninfo, deadlines: Deadlines) -> Result<Connection, ConnectError> {
-        let mut effective = conninfo.clone();
-        effective.set_default("application_name", "repmgr");
-        effective.set("options", "-csearch_path=");
-        let config: tokio_postgres::Config = effective.to_keyword_string().parse().map_err(|error| ConnectError {
-            failure: ConnectFailure::BadParameters,
-            message: format!("{error}"),
-        })?;
-        let (client, connection) = tokio::time::timeout(deadlines.connect, config.connect(NoTls))
-            .await
-            .map_err(|_| ConnectError {
-                failure: ConnectFailure::Silent,
-                message: "timeout expired".to_owned(),
-            })?
-            .map_err(|error| ConnectError {
-                failure: ConnectFailure::Other,
-                message: error.to_string(),
-            })?;
-        tokio::spawn(connection);
-        let connection = Connection {
-            client,
-            conninfo: conninfo.clone(),
-            deadlines,
-        };
-        connection
-            .batch("SET synchronous_commit TO 'local'")
-            .await
-            .map_err(|error| ConnectError {
-                failure: ConnectFailure::Other,
-                message: error.to_string(),
-            })?;
-        Ok(connection)
+        Self::connect_in(&Environment::of_process(), conninfo, deadlines).await
+    }
+
+    /// As [`Connection::connect`] with another environment than the process'.
+    pub async fn connect_in(
+        environment: &Environment,
+        conninfo: &Conninfo,
+        deadlines: Deadlines,
+    ) -> Result<Connection, ConnectError> {
+        let session = attempt::connect(environment, conninfo, Purpose::Queries, deadlines).await?;
+        Ok(Connection { session })
     }
 
     /// The parameters it was opened with.
     pub fn conninfo(&self) -> &Conninfo {
-        &self.conninfo
+        self.session.conninfo()
     }
 
-    /// Whether the connection is known to be broken.
+    /// Whether the connection is known to be over: broken, or given up after a query without answer.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.session.is_closed()
     }
 
     /// The same connection with another deadline for its queries.
     pub fn set_query_deadline(&mut self, limit: Duration) {
-        self.deadlines.query = limit;
+        self.session.set_query_deadline(limit);
     }
 
-    async fn limited<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, QueryError> {
-        match tokio::time::timeout(self.deadlines.query, work).await {
-            Ok(result) => result.map_err(QueryError::from),
-            Err(_) => Err(QueryError::TimedOut(self.deadlines.query)),
-        }
+    /// The deadlines that hold for it.
+    pub fn deadlines(&self) -> Deadlines {
+        self.session.deadlines()
     }
 
     /// All rows of a query.
     pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, QueryError> {
-        self.limited(self.client.query(sql, parameters)).await
+        self.session.limited(self.session.client().query(sql, parameters)).await
     }
 
     /// The first row of a query, if there is one.
@@ -113,7 +92,7 @@ impl Connection {
     /// The first column of the one row of a query. An SQL NULL is `None`.
     pub async fn value<T>(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<T>, QueryError>
     where
-        T: for<'a> tokio_postgres::types::FromSql<'a>,
+        T: for<'a> FromSql<'a>,
     {
         let row = self.query_one(sql, parameters).await?;
         row.try_get(0)
@@ -122,11 +101,19 @@ impl Connection {
 
     /// Runs a statement; the number of rows it changed.
     pub async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, QueryError> {
-        self.limited(self.client.execute(sql, parameters)).await
+        self.session
+            .limited(self.session.client().execute(sql, parameters))
+            .await
     }
 
     /// Runs statements without parameters (simple protocol), such as BEGIN, VACUUM, ALTER SYSTEM.
     pub async fn batch(&self, sql: &str) -> Result<(), QueryError> {
-        self.limited(self.client.batch_execute(sql)).await
+        self.session.limited(self.session.client().batch_execute(sql)).await
+    }
+
+    /// Whether the simplest of queries is answered within `limit`. If not, the connection is closed.
+    pub async fn is_responding(&self, limit: Duration) -> bool {
+        let ask = self.session.client().batch_execute("SELECT TRUE");
+        self.session.limited_by(limit, ask).await.is_ok()
     }
 }

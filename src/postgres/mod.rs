@@ -5,11 +5,22 @@
 //! kept apart: refused, silent, authentication failed, too many connections,
 //! starting up, name not resolved are different observations.
 
+mod attempt;
 mod connection;
 mod error;
+mod parameters;
+mod ping;
 mod queries;
+mod replication;
+mod session;
+mod socket;
+mod startup;
+mod tls;
 mod transaction;
+mod wire;
 
 pub use connection::{Connection, Deadlines};
 pub use error::{ConnectError, ConnectFailure, QueryError};
+pub use ping::{Ping, ping, ping_in};
 pub use queries::ServerVersion;
+pub use replication::{HistoryEntry, IdentifySystem, ReplicationConnection};

@@ -1,7 +1,5 @@
 //! Questions to a server, named by intent.
 
-use std::time::Duration;
-
 use super::{Connection, QueryError};
 use crate::types::{Lsn, RecoveryState, SystemIdentifier, TimelineId};
 
@@ -123,10 +121,5 @@ impl Connection {
         value
             .map(|id| TimelineId(id as u32))
             .ok_or_else(|| QueryError::Unexpected("no timeline".to_owned()))
-    }
-
-    /// Asks for an answer to the simplest of queries, within `limit`.
-    pub async fn is_responding(&self, limit: Duration) -> bool {
-        matches!(tokio::time::timeout(limit, self.batch("SELECT TRUE")).await, Ok(Ok(())))
     }
 }
