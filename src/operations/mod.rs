@@ -1,3 +1,8 @@
 //! The long procedures: plans of small steps that can be run again.
 
+pub mod attach;
+pub mod follow;
+pub mod join_check;
+pub mod promote;
+pub mod siblings;
 pub mod slots;
