@@ -1,7 +1,7 @@
 //! The connections that verbs start with: the local node, the nodes that the
 //! options name, the primary.
 
-use crate::commands::{Context, Options};
+use crate::commands::Context;
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
@@ -52,37 +52,6 @@ pub fn unreachable(title: &str, conninfo: &Conninfo, error: &ConnectError) -> Er
 /// The error for a question without an answer.
 pub fn unanswered(exit_code: ExitCode, what: &str, error: &QueryError) -> Error {
     Error::new(exit_code, format!("unable to {what}")).detail(error.to_string())
-}
-
-/// Whether the options say where another server is.
-pub fn options_name_a_server(options: &Options) -> bool {
-    options.dbname.is_some() || options.host.is_some() || options.port.is_some() || options.username.is_some()
-}
-
-/// The server that `-d`, `-h`, `-p` and `-U` name; what they leave out is left to libpq's defaults.
-pub fn named_by_options(options: &Options) -> Result<Conninfo> {
-    let mut conninfo = match options.dbname.as_deref() {
-        Some(text) if text.contains('=') || text.starts_with("postgres://") || text.starts_with("postgresql://") => {
-            Conninfo::parse(text)
-                .map_err(|error| Error::bad_config(format!("the value of --dbname is not valid: {error}")))?
-        }
-        Some(name) => {
-            let mut conninfo = Conninfo::new();
-            conninfo.set("dbname", name);
-            conninfo
-        }
-        None => Conninfo::new(),
-    };
-    for (keyword, value) in [
-        ("host", &options.host),
-        ("port", &options.port),
-        ("user", &options.username),
-    ] {
-        if let Some(value) = value {
-            conninfo.set(keyword, value);
-        }
-    }
-    Ok(conninfo)
 }
 
 /// Refuses a server that is too old.

@@ -129,6 +129,9 @@ fn is_this_host(name: &str) -> bool {
     };
     // The system's own address as the source towards it: the address is one of this host's.
     addresses.into_iter().any(|address| {
+        if address.ip().is_loopback() {
+            return true;
+        }
         let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         UdpSocket::bind(any)
             .and_then(|socket| socket.connect(address).and_then(|()| socket.local_addr()))

@@ -78,7 +78,13 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     if let Some(error) = failed {
         let event = Event::new(EventName::StandbyFollow, own.node_id)
             .successful(false)
-            .details([&[error.message.clone()], error.details.as_slice()].concat().join("; "))
+            .details(
+                std::iter::once(&error.message)
+                    .chain(&error.details)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
             .about(&target.record);
         events::emit(Some(primary), config, event).await;
         notice!("STANDBY FOLLOW failed");

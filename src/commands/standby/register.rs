@@ -137,14 +137,14 @@ async fn connect_local(context: &Context) -> Result<Option<Connection>> {
                 .hint("start the standby, then register it")
                 .hint("to register one that does not run, use -F/--force and connection options for the primary"));
         }
-        Err(error) if !connecting::options_name_a_server(options) => {
+        Err(error) if context.source.is_none() => {
             return Err(connecting::unreachable(&format!("local {title}"), &conninfo, &error)
                 .with_exit_code(ExitCode::BadConfig)
                 .hint("give the primary's connection options to register a standby that does not run"));
         }
         Err(_) => return Ok(None),
     };
-    if connecting::options_name_a_server(options) {
+    if context.source.is_some() {
         warning!("connection options for the primary are not needed while the standby runs, and are ignored");
     }
     if connecting::recovery_state(&local, &title).await? == RecoveryState::Primary {
@@ -162,7 +162,7 @@ async fn find_primary(context: &Context, local: Option<&Connection>) -> Result<(
     if let Some(local) = local {
         return connecting::live_primary(local).await;
     }
-    let conninfo = connecting::named_by_options(&context.options)?;
+    let conninfo = context.source.clone().unwrap_or_default();
     let primary = Connection::connect(&conninfo, Deadlines::default())
         .await
         .map_err(|error| {
