@@ -1,8 +1,25 @@
 //! repmgrd: process, clock and loop, probes in, actions out.
+//!
+//! What to do is decided in `failover`; this room asks the servers, keeps the
+//! time, carries out what was decided, and writes down why.
 
-use crate::exit_code::ExitCode;
+mod act;
+mod announcer;
+pub mod arguments;
+mod children;
+mod fork;
+mod gather;
+mod history;
+mod peers;
+mod pid_file;
+mod probe;
+mod process;
+mod questions;
+mod receiver;
+mod reload;
+mod signals;
+mod startup;
+mod status;
+mod watch;
 
-/// The program `repmgrd`.
-pub fn main(_arguments: &[String]) -> ExitCode {
-    ExitCode::BadConfig
-}
+pub use process::main;

@@ -14,6 +14,17 @@ pub enum Notification {
 
 const RERUN: i32 = -2;
 
+impl Notification {
+    /// What the number in the library's memory says; -1 is nothing.
+    pub fn from_number(number: i32) -> Option<Notification> {
+        match number {
+            -1 => None,
+            RERUN => Some(Notification::RerunElection),
+            id => Some(Notification::Follow(NodeId(id))),
+        }
+    }
+}
+
 /// The node id that the server's library knows, if one was set since the server's start.
 pub async fn local_node_id(connection: &Connection) -> Result<Option<NodeId>, QueryError> {
     let id: Option<i32> = connection.value("SELECT repmgr.get_local_node_id()", &[]).await?;
@@ -109,11 +120,7 @@ pub async fn notify(connection: &Connection, notification: Notification) -> Resu
 /// What the node was told; sticky until [`reset_voting_status`].
 pub async fn notification(connection: &Connection) -> Result<Option<Notification>, QueryError> {
     let id: Option<i32> = connection.value("SELECT repmgr.get_new_primary()", &[]).await?;
-    Ok(match id {
-        None | Some(-1) => None,
-        Some(RERUN) => Some(Notification::RerunElection),
-        Some(id) => Some(Notification::Follow(NodeId(id))),
-    })
+    Ok(id.and_then(Notification::from_number))
 }
 
 /// Forgets what the node was told.

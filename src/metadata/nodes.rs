@@ -218,6 +218,30 @@ pub async fn write(connection: &Connection, node: &NodeRecord, exists: bool) -> 
         .await
 }
 
+/// Replaces all records by copies, all or nothing. The connection must be used for nothing else meanwhile.
+/// A standby without upstream gets the recorded primary, wherever that stands in the list.
+pub async fn replace_all(connection: &Connection, records: &[NodeRecord]) -> Result<(), QueryError> {
+    let primary = records
+        .iter()
+        .find(|node| node.active && node.node_type == NodeType::Primary)
+        .map(|node| node.node_id);
+    connection
+        .transaction(async |connection| {
+            connection
+                .batch("SET CONSTRAINTS ALL DEFERRED; TRUNCATE repmgr.nodes")
+                .await?;
+            for record in records {
+                let mut copy = record.clone();
+                if copy.node_type == NodeType::Standby {
+                    copy.upstream_node_id = copy.upstream_node_id.or(primary);
+                }
+                write(connection, &copy, false).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
 /// Deletes a record; fails if others name it as their upstream.
 pub async fn delete(connection: &Connection, id: NodeId) -> Result<u64, QueryError> {
     connection

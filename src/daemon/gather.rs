@@ -1,0 +1,229 @@
+//! What a turn sees: own server, upstream, other nodes, all asked at the same time.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::peers::{self, Peers};
+use super::{probe, questions};
+use crate::config::Config;
+use crate::failover::{Local, Needs, Node, Probe, Seen, State};
+use crate::metadata::{NodeRecord, functions, nodes};
+use crate::postgres::Connection;
+use crate::types::{NodeId, RecoveryState};
+
+/// How the daemon makes itself known to the library of its own server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `node_id`.
+    pub node: NodeId,
+    /// The process.
+    pub pid: i32,
+    /// The PID file; empty if there is none.
+    pub pid_file: String,
+}
+
+/// The answers of one turn.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The own server.
+    pub local: Local,
+    /// `repmgr.nodes` as the own server shows it.
+    pub records: Option<Vec<NodeRecord>>,
+    /// The own record as the primary shows it.
+    pub own_on_primary: Option<Node>,
+    /// The upstream.
+    pub upstream: Option<Probe>,
+    /// The other nodes.
+    pub others: Vec<Seen>,
+    /// Why the own server did not answer.
+    pub local_error: Option<String>,
+    /// Why the upstream is not up.
+    pub upstream_error: Option<String>,
+}
+
+type Kept = Option<Arc<Connection>>;
+
+/// Asks everything that `needs` names and keeps the connections that answered.
+pub async fn gather(
+    config: &Config,
+    identity: &Identity,
+    state: &State,
+    records: &[NodeRecord],
+    peers: &mut Peers,
+    needs: &Needs,
+) -> Gathered {
+    let record = |id: NodeId| records.iter().find(|record| record.node_id == id);
+    let own = record(identity.node);
+    let upstream = needs.upstream.and_then(record);
+    let primary = primary_to_read(state, needs).and_then(record);
+    let asked: Vec<&NodeRecord> = needs.ask.iter().filter_map(|id| record(*id)).collect();
+
+    let pid = (!state.standing_aside).then_some(identity.pid);
+
+    let local = async {
+        match own {
+            Some(own) => ask_local(own, peers.kept(own), pid).await,
+            None => LocalAnswer::default(),
+        }
+    };
+    let probe = async {
+        match upstream {
+            Some(upstream) => Some(probe::upstream(config, upstream, peers.kept(upstream)).await),
+            None => None,
+        }
+    };
+    let on_primary = async {
+        match primary {
+            Some(primary) => read_own_record(primary, peers.kept(primary), identity.node, needs.upstream).await,
+            None => (None, None),
+        }
+    };
+    let others = join_all(asked.iter().map(|node| ask_other(node, peers.kept(node), own)));
+    let (local, probe, (primary_connection, own_on_primary), others) = tokio::join!(local, probe, on_primary, others);
+
+    if let Some(own) = own {
+        peers.keep(own, local.connection);
+    }
+    let mut wanted: Vec<NodeId> = vec![identity.node];
+    for (node, (connection, _)) in asked.iter().zip(&others) {
+        peers.keep(node, connection.clone());
+        wanted.push(node.node_id);
+    }
+    if let Some(primary) = primary {
+        if needs.upstream != Some(primary.node_id) {
+            peers.keep(primary, primary_connection);
+        }
+        wanted.push(primary.node_id);
+    }
+    let mut upstream_error = None;
+    let probe = probe.zip(upstream).map(|(answer, upstream)| {
+        peers.keep(upstream, answer.connection);
+        upstream_error = answer.error;
+        answer.probe
+    });
+    wanted.extend(state.upstream);
+    peers.retain(&wanted);
+
+    Gathered {
+        local: local.local,
+        records: local.records,
+        own_on_primary,
+        upstream: probe,
+        others: others.into_iter().map(|(_, seen)| seen).collect(),
+        local_error: local.error,
+        upstream_error,
+    }
+}
+
+/// The primary is asked for the own record over the upstream's connection, or over one of its
+/// own if the upstream is a standby.
+fn primary_to_read(state: &State, needs: &Needs) -> Option<NodeId> {
+    needs.upstream.and(state.primary()).filter(|id| *id != state.own)
+}
+
+#[derive(Debug)]
+struct LocalAnswer {
+    connection: Kept,
+    local: Local,
+    records: Option<Vec<NodeRecord>>,
+    error: Option<String>,
+}
+
+impl Default for LocalAnswer {
+    fn default() -> Self {
+        LocalAnswer {
+            connection: None,
+            local: Local::silent(),
+            records: None,
+            error: None,
+        }
+    }
+}
+
+impl LocalAnswer {
+    fn without(error: impl std::fmt::Display) -> Self {
+        LocalAnswer {
+            error: Some(error.to_string()),
+            ..LocalAnswer::default()
+        }
+    }
+}
+
+async fn ask_local(own: &NodeRecord, kept: Kept, pid: Option<i32>) -> LocalAnswer {
+    let connection = match peers::connected(own, kept).await {
+        Ok(connection) => connection,
+        Err(error) => return LocalAnswer::without(error),
+    };
+    let (answer, records) = tokio::join!(questions::local(&connection, pid), nodes::all(&connection));
+    let local = match answer {
+        Ok(answer) => answer,
+        Err(error) => return LocalAnswer::without(error),
+    };
+    LocalAnswer {
+        connection: Some(connection),
+        local,
+        records: records
+            .map_err(|error| crate::warning!("could not read the node records from the local server: {error}"))
+            .ok(),
+        error: None,
+    }
+}
+
+/// Tells the own server's library which node and which process it serves. It forgets that when the server restarts.
+pub async fn introduce(local: &Connection, identity: &Identity) {
+    let result = async {
+        functions::set_local_node_id(local, identity.node).await?;
+        functions::set_repmgrd_pid(local, Some(identity.pid), &identity.pid_file).await
+    };
+    if let Err(error) = result.await {
+        crate::warning!("could not make this daemon known to the local server: {error}");
+    }
+}
+
+async fn read_own_record(
+    primary: &NodeRecord,
+    kept: Kept,
+    own: NodeId,
+    probed: Option<NodeId>,
+) -> (Kept, Option<Node>) {
+    let connection = if probed == Some(primary.node_id) {
+        // The probe takes care of this connection.
+        kept
+    } else {
+        peers::connected(primary, kept).await.ok()
+    };
+    let Some(connection) = connection else {
+        return (None, None);
+    };
+    match nodes::by_id(&connection, own).await {
+        Ok(record) => (Some(connection), record.as_ref().map(Node::from)),
+        Err(_) => (None, None),
+    }
+}
+
+async fn ask_other(node: &NodeRecord, kept: Kept, own: Option<&NodeRecord>) -> (Kept, Seen) {
+    let connection = match peers::connected(node, kept).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            crate::debug!("{} cannot be reached: {error}", node.title());
+            return (None, Seen::unreachable(node.node_id, error.failure));
+        }
+    };
+    let mut seen = match questions::status(&connection, node).await {
+        Ok(seen) => seen,
+        Err(error) => {
+            crate::debug!("{} did not answer: {error}", node.title());
+            return (
+                None,
+                Seen::unreachable(node.node_id, crate::failover::ConnectFailure::Silent),
+            );
+        }
+    };
+    if seen.recovery == RecoveryState::Primary
+        && let Some(own) = own
+    {
+        seen.followable = probe::followable(own, node).await;
+    }
+    (Some(connection), seen)
+}

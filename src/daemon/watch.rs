@@ -1,0 +1,397 @@
+//! The loop: gather, decide, carry out, wait.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::announcer::Announcer;
+use super::gather::{self, Gathered, Identity};
+use super::peers::Peers;
+use super::signals::{Request, Shutdown, Signals};
+use super::status::StatusLine;
+use super::{children, history, pid_file, reload};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::events::{Event, EventName};
+use crate::exit_code::ExitCode;
+use crate::failover::{self, Finished, Mode, Node, Observation, Phase, Promotion, Rule, Settings, State};
+use crate::metadata::{NodeRecord, functions};
+use crate::postgres::Connection;
+use crate::types::{NodeId, NodeType};
+
+/// No turn begins sooner than this after the one before, whatever was decided.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+/// How long the end of the daemon waits for its event commands.
+const LAST_EVENTS: Duration = Duration::from_secs(10);
+/// How long the end of the daemon waits for a promotion or a follow that is under way.
+const LAST_COMMAND: Duration = Duration::from_secs(60);
+
+/// A daemon at work.
+#[derive(Debug)]
+pub struct Watch {
+    pub(super) config: Arc<Config>,
+    pub(super) settings: Settings,
+    pub(super) own: NodeId,
+    pub(super) identity: Identity,
+    pub(super) peers: Peers,
+    pub(super) announcer: Announcer,
+    pub(super) state: State,
+    config_file: PathBuf,
+    records: Vec<NodeRecord>,
+    started: Instant,
+    finished: mpsc::UnboundedReceiver<Finished>,
+    finish: mpsc::UnboundedSender<Finished>,
+    finished_early: Vec<Finished>,
+    running: usize,
+    last_rule: Option<(Rule, &'static str)>,
+    last_local_error: Option<String>,
+    last_upstream_error: Option<String>,
+    status: StatusLine,
+    children: children::Children,
+    history: history::History,
+    copied: Option<Instant>,
+}
+
+impl Watch {
+    /// A daemon for the node with this record.
+    pub fn new(config: Config, config_file: PathBuf, record: NodeRecord, pid_file: String) -> Watch {
+        let (finish, finished) = mpsc::unbounded_channel();
+        let own = record.node_id;
+        Watch {
+            settings: Settings::from_config(&config),
+            config: Arc::new(config),
+            own,
+            identity: Identity {
+                node: own,
+                pid: std::process::id().cast_signed(),
+                pid_file,
+            },
+            peers: Peers::default(),
+            announcer: Announcer::default(),
+            state: State::new(own),
+            config_file,
+            records: vec![record],
+            started: Instant::now(),
+            finished,
+            finish,
+            finished_early: Vec::new(),
+            running: 0,
+            last_rule: None,
+            last_local_error: None,
+            last_upstream_error: None,
+            status: StatusLine::default(),
+            children: children::Children::default(),
+            history: history::History::default(),
+            copied: None,
+        }
+    }
+
+    /// Watches until a signal or a decision ends it; the exit code.
+    pub async fn run(mut self, mut signals: Signals) -> ExitCode {
+        if let Err(error) = self.make_known().await {
+            error.report();
+            return error.exit_code;
+        }
+        let mut shutdown: Option<(Shutdown, Instant)> = None;
+        let code = loop {
+            // Looking can be left at any moment: nothing has been decided yet.
+            let gathered = tokio::select! {
+                biased;
+                signal = signals.shutdown() => {
+                    if self.may_end(&mut shutdown, signal) { break ExitCode::Success }
+                    continue;
+                }
+                gathered = self.look() => gathered,
+            };
+            let wake_at = match self.decide(gathered).await {
+                Ok(wake_at) => wake_at,
+                Err(code) => break code,
+            };
+            if let Some((_, since)) = shutdown
+                && (!self.is_moving() || since.elapsed() > LAST_COMMAND)
+            {
+                break ExitCode::Success;
+            }
+            let pause = wake_at.saturating_sub(self.started.elapsed()).max(SHORTEST_PAUSE);
+            tokio::select! {
+                biased;
+                request = signals.next() => match request {
+                    Request::End(signal) => if self.may_end(&mut shutdown, signal) { break ExitCode::Success },
+                    Request::Reload => self.reload().await,
+                },
+                Some(finished) = self.finished.recv() => {
+                    self.running -= 1;
+                    self.finished_early.push(finished);
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+        };
+        self.end(shutdown.map(|(signal, _)| signal)).await;
+        code
+    }
+
+    /// Whether the daemon can end now that it was asked to. A second request ends it in any case.
+    fn may_end(&self, shutdown: &mut Option<(Shutdown, Instant)>, signal: Shutdown) -> bool {
+        let again = shutdown.is_some();
+        shutdown.get_or_insert((signal, Instant::now()));
+        if again || !self.is_moving() {
+            return true;
+        }
+        crate::notice!(
+            "{} signal received; a promotion or follow is under way and is completed first",
+            signal.name()
+        );
+        false
+    }
+
+    /// Publishes this daemon on the own server, unless another one serves the node already.
+    async fn make_known(&mut self) -> Result<()> {
+        let Some(record) = self.record(self.own).cloned() else {
+            return Ok(());
+        };
+        // A server that is gone since the checks is the loop's business.
+        let Ok(connection) = super::peers::connected(&record, None).await else {
+            return Ok(());
+        };
+        if let Ok(Some(other)) = functions::repmgrd_pid(&connection).await
+            && other != self.identity.pid
+            && pid_file::is_repmgrd(other)
+        {
+            return Err(Error::new(
+                ExitCode::BadPidFile,
+                format!("another repmgrd (PID {other}) serves this node already"),
+            )
+            .hint("stop it before starting a new one"));
+        }
+        gather::introduce(&connection, &self.identity).await;
+        self.peers.keep(&record, Some(connection));
+        Ok(())
+    }
+
+    async fn look(&mut self) -> Gathered {
+        let needs = self.state.needs(self.started.elapsed());
+        gather::gather(
+            &self.config,
+            &self.identity,
+            &self.state,
+            &self.records,
+            &mut self.peers,
+            &needs,
+        )
+        .await
+    }
+
+    async fn decide(&mut self, gathered: Gathered) -> Result<Duration, ExitCode> {
+        self.explain(&gathered);
+        let observation = self.observation(gathered);
+        let decision = failover::step(&self.settings, &self.state, &observation);
+        self.say_why(decision.rule, &decision.reason, decision.next.name());
+        self.state = decision.next;
+        for action in decision.actions {
+            if let Some(code) = self.carry_out(action).await {
+                return Err(code);
+            }
+        }
+        self.beside_the_core(&observation).await;
+        Ok(decision.wake_at)
+    }
+
+    /// Writes down which rule applied and why, when that is news.
+    fn say_why(&mut self, rule: Rule, reason: &str, name: &'static str) {
+        let before = self.last_rule.replace((rule, name));
+        if before == Some((rule, name)) {
+            return;
+        }
+        if before.is_none_or(|(_, before)| before != name) {
+            crate::notice!("{reason}");
+        } else if matches!(rule, Rule::UpstreamSeen | Rule::PrimaryServes) {
+            crate::debug!("{reason}");
+        } else {
+            crate::info!("{reason}");
+        }
+        crate::detail!("rule \"{}\", state \"{name}\"", rule.name());
+        if rule == Rule::BeginPrimary {
+            crate::notice!(
+                "monitoring cluster primary {}",
+                self.title(self.own).trim_start_matches("node ")
+            );
+        }
+    }
+
+    fn observation(&mut self, gathered: Gathered) -> Observation {
+        while let Ok(finished) = self.finished.try_recv() {
+            self.running -= 1;
+            self.finished_early.push(finished);
+        }
+        let nodes = gathered.records.map(|records| {
+            let nodes = records.iter().map(Node::from).collect();
+            self.records = records;
+            nodes
+        });
+        Observation {
+            now: self.started.elapsed(),
+            local: gathered.local,
+            nodes,
+            own_record_on_primary: gathered.own_on_primary,
+            upstream: gathered.upstream,
+            others: gathered.others,
+            finished: std::mem::take(&mut self.finished_early),
+        }
+    }
+
+    /// Says once why a server does not answer, and again when the reason changes.
+    fn explain(&mut self, gathered: &Gathered) {
+        if gathered.local_error != self.last_local_error {
+            if let Some(error) = &gathered.local_error {
+                crate::warning!("the local server does not answer");
+                crate::detail!("{error}");
+            }
+            self.last_local_error.clone_from(&gathered.local_error);
+        }
+        if gathered.upstream.is_some() && gathered.upstream_error != self.last_upstream_error {
+            if let Some(error) = &gathered.upstream_error {
+                let upstream = self.state.upstream.map(|id| self.title(id)).unwrap_or_default();
+                crate::warning!("{upstream} does not answer");
+                crate::detail!("{error}");
+            }
+            self.last_upstream_error.clone_from(&gathered.upstream_error);
+        }
+    }
+
+    /// What needs no decision: status line, child nodes, monitoring history, the witness's copy.
+    async fn beside_the_core(&mut self, observation: &Observation) {
+        let interval = self.config.log_status_interval;
+        self.status
+            .write_if_due(interval, &self.config, &self.state, &observation.local);
+        if let Mode::Primary(failover::PrimaryPhase::Normal) = self.state.mode {
+            self.watch_children(observation.local.paused).await;
+        } else {
+            self.children.forget();
+        }
+        if matches!(self.state.mode, Mode::Standby(Phase::Normal)) && self.config.monitoring_history {
+            let (own, primary) = (self.own_connection(), self.primary_connection());
+            if let (Some(own), Some((primary, id))) = (own, primary) {
+                self.history.record(own, primary, self.own, id);
+            }
+        }
+        if matches!(self.state.mode, Mode::Witness(Phase::Normal)) {
+            self.copy_if_due().await;
+        }
+    }
+
+    async fn watch_children(&mut self, paused: failover::Answer) {
+        let Some(local) = self.own_connection() else { return };
+        let Some(report) = self.children.check(&local, self.own, &self.config, paused).await else {
+            return;
+        };
+        for event in report.events {
+            let target = self.target(self.own);
+            self.announcer.raise(&self.config, target, event);
+        }
+        if report.run_command {
+            let command = crate::placeholders::child_nodes_disconnect_command(
+                &self.config.child_nodes_disconnect_command,
+                self.own,
+            );
+            let (config, own, local) = (Arc::clone(&self.config), self.own, self.own_connection());
+            tokio::spawn(async move { children::run_command(&config, own, &command, local.as_deref()).await });
+        }
+    }
+
+    async fn copy_if_due(&mut self) {
+        let due = self
+            .copied
+            .is_none_or(|copied| copied.elapsed() >= self.config.witness_sync_interval);
+        if !due {
+            return;
+        }
+        let witness = self.record(self.own).cloned();
+        if let (Some(witness), Some((primary, _))) = (witness, self.primary_connection()) {
+            if let Err(error) = super::act::copy_records(&primary, &witness).await {
+                crate::warning!("could not copy the node records from the primary: {error}");
+            }
+            self.copied = Some(Instant::now());
+        }
+    }
+
+    fn primary_connection(&self) -> Option<(Arc<Connection>, NodeId)> {
+        let primary = self.state.primary()?;
+        Some((self.peers.by_id(primary)?, primary))
+    }
+
+    /// A promotion or a follow must not be left half done.
+    fn is_moving(&self) -> bool {
+        match &self.state.mode {
+            Mode::Standby(Phase::Promoting(promotion)) => !matches!(promotion, Promotion::Delayed { .. }),
+            Mode::Standby(Phase::Following(_)) => self.running > 0,
+            _ => false,
+        }
+    }
+
+    async fn reload(&mut self) {
+        crate::notice!("received SIGHUP, reading the configuration again");
+        let node_type = self.record(self.own).map_or(NodeType::Unknown, |record| record.node_type);
+        if let Some(config) = reload::reload(&self.config, &self.config_file, node_type).await {
+            self.settings = Settings::from_config(&config);
+            self.config = Arc::new(config);
+        }
+    }
+
+    async fn end(&mut self, signal: Option<Shutdown>) {
+        if let Some(signal) = signal {
+            crate::notice!("{} signal received", signal.name());
+            let writable = match self.state.mode {
+                Mode::Primary(_) => Some(self.own),
+                _ => self.state.primary(),
+            };
+            if let Some(node) = writable.filter(|node| self.peers.by_id(*node).is_some()) {
+                let event = Event::new(EventName::RepmgrdShutdown, self.own)
+                    .details(format!("{} signal received", signal.name()));
+                let target = self.target(node);
+                self.announcer.raise(&self.config, target, event);
+            }
+        }
+        let local = match self.own_connection() {
+            Some(local) => Some(local),
+            None => match self.record(self.own) {
+                Some(record) => super::peers::connected(record, None).await.ok(),
+                None => None,
+            },
+        };
+        if let Some(local) = local
+            && let Err(error) = functions::set_repmgrd_pid(&local, None, "").await
+        {
+            crate::warning!("could not tell the local server that this daemon ends: {error}");
+        }
+        self.announcer.finish(LAST_EVENTS).await;
+    }
+
+    /// Does something that takes time beside the loop; its result comes back in a later turn.
+    pub(super) fn beside(&mut self, work: impl Future<Output = Finished> + Send + 'static) {
+        self.running += 1;
+        let finish = self.finish.clone();
+        tokio::spawn(async move {
+            let finished = work.await;
+            // The loop may have ended meanwhile.
+            let _ = finish.send(finished);
+        });
+    }
+
+    /// The record of a node, from the last copy that was read.
+    pub(super) fn record(&self, node: NodeId) -> Option<&NodeRecord> {
+        self.records.iter().find(|record| record.node_id == node)
+    }
+
+    /// `node "NAME" (ID: N)`.
+    pub(super) fn title(&self, node: NodeId) -> String {
+        self.record(node)
+            .map_or_else(|| format!("node (ID: {node})"), NodeRecord::title)
+    }
+
+    /// The kept connection to the own server.
+    pub(super) fn own_connection(&self) -> Option<Arc<Connection>> {
+        self.peers.by_id(self.own)
+    }
+}
