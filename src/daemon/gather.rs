@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::failover::{Local, Needs, Node, Probe, Seen, State};
 use crate::metadata::{NodeRecord, functions, nodes};
 use crate::postgres::Connection;
-use crate::types::{NodeId, RecoveryState};
+use crate::types::{NodeId, NodeType, RecoveryState};
 
 /// How the daemon makes itself known to the library of its own server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,12 @@ pub async fn gather(
             None => (None, None),
         }
     };
-    let others = join_all(asked.iter().map(|node| ask_other(node, peers.kept(node), own)));
+    let own_connection = own.and_then(|own| peers.kept(own));
+    let others = join_all(
+        asked
+            .iter()
+            .map(|node| ask_other(node, peers.kept(node), own.zip(own_connection.as_deref()))),
+    );
     let (local, probe, (primary_connection, own_on_primary), others) = tokio::join!(local, probe, on_primary, others);
 
     if let Some(own) = own {
@@ -202,7 +207,7 @@ async fn read_own_record(
     }
 }
 
-async fn ask_other(node: &NodeRecord, kept: Kept, own: Option<&NodeRecord>) -> (Kept, Seen) {
+async fn ask_other(node: &NodeRecord, kept: Kept, own: Option<(&NodeRecord, &Connection)>) -> (Kept, Seen) {
     let connection = match peers::connected(node, kept).await {
         Ok(connection) => connection,
         Err(error) => {
@@ -221,9 +226,10 @@ async fn ask_other(node: &NodeRecord, kept: Kept, own: Option<&NodeRecord>) -> (
         }
     };
     if seen.recovery == RecoveryState::Primary
-        && let Some(own) = own
+        && let Some((own, own_connection)) = own
+        && own.node_type == NodeType::Standby
     {
-        seen.followable = probe::followable(own, node).await;
+        seen.followable = probe::followable(own, own_connection, node, &connection).await;
     }
     (Some(connection), seen)
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 use super::peers::{self, DEADLINES};
 use crate::config::{Config, ConnectionCheckType};
 use crate::conninfo::Conninfo;
+use crate::error::Error;
+use crate::exit_code::ExitCode;
 use crate::failover::{Answer, ConnectFailure, Probe};
 use crate::metadata::NodeRecord;
-use crate::postgres::{ConnectError, Connection};
-use crate::types::{NodeType, RecoveryState};
+use crate::operations::attach::{self, LocalPosition, Refusal, Verdict};
+use crate::postgres::{self, ConnectError, Connection, Ping};
+use crate::types::RecoveryState;
 
 /// The answer to a probe, with the connection that may be kept.
 #[derive(Debug)]
@@ -51,11 +54,21 @@ pub async fn upstream(config: &Config, node: &NodeRecord, kept: Option<Arc<Conne
 
 /// Accepting connections, or refusing this login: there. Otherwise why not.
 async fn ping(conninfo: &Conninfo) -> Result<(), ConnectError> {
-    match Connection::connect(conninfo, DEADLINES).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.failure.server_is_there() && error.failure != ConnectFailure::NotAccepting => Ok(()),
-        Err(error) => Err(error),
-    }
+    let limit = conninfo
+        .get("connect_timeout")
+        .and_then(|seconds| seconds.parse().ok())
+        .filter(|seconds| *seconds > 0)
+        .map_or(DEADLINES.connect, Duration::from_secs);
+    let (failure, message) = match postgres::ping(conninfo, limit).await {
+        Ping::Accepting => return Ok(()),
+        Ping::Rejecting => (ConnectFailure::NotAccepting, "it is starting up or shutting down"),
+        Ping::NoResponse(failure) => (failure, crate::failover::describe(&Err(failure))),
+        Ping::NoAttempt => (ConnectFailure::BadParameters, "its conninfo cannot be used"),
+    };
+    Err(ConnectError {
+        failure,
+        message: message.to_owned(),
+    })
 }
 
 /// The server is there; what it says of itself over the kept connection or, if that is broken, a new one.
@@ -129,10 +142,38 @@ async fn answered(connection: &Connection, sql: &str, limit: Duration) -> Result
 }
 
 /// Whether the own server, a standby, can follow `target` without losing its way.
-pub async fn followable(own: &NodeRecord, target: &NodeRecord) -> Answer {
-    let _ = (own, target);
-    if own.node_type != NodeType::Standby {
-        return Answer::Unknown;
+pub async fn followable(
+    own: &NodeRecord,
+    own_connection: &Connection,
+    target: &NodeRecord,
+    target_connection: &Connection,
+) -> Answer {
+    let verdict = async {
+        let local = attach::replication_connection(own_connection, own, ExitCode::DbConn).await?;
+        let local = local
+            .identify_system()
+            .await
+            .map_err(|error| Error::new(ExitCode::DbQuery, error.to_string()))?;
+        let position = LocalPosition {
+            system_identifier: Some(local.system_identifier),
+            timeline: local.timeline,
+            lsn: own_connection.node_lsn().await.ok(),
+        };
+        let target = attach::observe_target(target_connection, target, local.timeline, ExitCode::DbConn).await?;
+        Ok::<_, Error>(attach::decide(&position, &target))
+    };
+    match tokio::time::timeout(DEADLINES.query, verdict).await {
+        Ok(Ok(Verdict::SameTimeline { .. } | Verdict::ForkedLater { .. })) => Answer::Yes,
+        Ok(Ok(Verdict::Refused(Refusal::PositionUnknown | Refusal::HistoryUnknown { .. }))) => Answer::Unknown,
+        Ok(Ok(verdict)) => {
+            crate::warning!("this node cannot follow {}: {verdict:?}", target.title());
+            Answer::No
+        }
+        Ok(Err(error)) => {
+            crate::warning!("could not find out whether this node can follow {}", target.title());
+            crate::detail!("{}", error.message);
+            Answer::Unknown
+        }
+        Err(_) => Answer::Unknown,
     }
-    Answer::Unknown
 }

@@ -332,7 +332,9 @@ impl Watch {
 
     async fn reload(&mut self) {
         crate::notice!("received SIGHUP, reading the configuration again");
-        let node_type = self.record(self.own).map_or(NodeType::Unknown, |record| record.node_type);
+        let node_type = self
+            .record(self.own)
+            .map_or(NodeType::Unknown, |record| record.node_type);
         if let Some(config) = reload::reload(&self.config, &self.config_file, node_type).await {
             self.settings = Settings::from_config(&config);
             self.config = Arc::new(config);
