@@ -1,6 +1,14 @@
 //! All nodes at once: probed in parallel, each with a verdict and its reason.
+//!
+//! `probe` asks, `verdict` judges what was seen: the latter is pure.
+
+mod probe;
+mod verdict;
 
 use futures_util::future::join_all;
+
+pub use probe::{Attached, DaemonState, Observation, OwnRecord, Reachability, Subject, probe};
+pub use verdict::{Verdict, verdict};
 
 use crate::conninfo::Conninfo;
 use crate::metadata::{NodeRecord, nodes};

@@ -1,0 +1,192 @@
+//! What each node says of itself, and each upstream of its downstream nodes.
+//!
+//! Every node is connected to once, all at the same time; what is unreachable
+//! costs one connect timeout in all.
+
+use futures_util::future::join_all;
+
+use super::connect;
+use crate::metadata::{Attachment, NodeRecord, attachment, functions, nodes};
+use crate::postgres::{ConnectError, ConnectFailure, Connection, Deadlines};
+use crate::types::{NodeId, NodeType, RecoveryState, TimelineId};
+
+/// Whether a node let us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reachability {
+    /// It did.
+    Up,
+    /// A server answered that would accept others, but not us.
+    Rejected {
+        /// What it said.
+        reason: String,
+    },
+    /// No server accepts connections there: nothing listens, nothing answers, or it is starting up or shutting down.
+    Down {
+        /// What was tried and what came back.
+        reason: String,
+    },
+}
+
+impl Reachability {
+    fn of(error: &ConnectError) -> Self {
+        let reason = error.message.clone();
+        if error.failure.server_is_there() && error.failure != ConnectFailure::NotAccepting {
+            Reachability::Rejected { reason }
+        } else {
+            Reachability::Down { reason }
+        }
+    }
+}
+
+/// What a node's own copy of its record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnRecord {
+    /// What it is registered as.
+    pub node_type: NodeType,
+    /// Whom it follows.
+    pub upstream: Option<NodeId>,
+}
+
+/// Whether the upstream that a node says it has confirms that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attached {
+    /// Nothing to ask: no upstream, or another one than registered.
+    NotAsked,
+    /// There is no record of the upstream.
+    NoRecord,
+    /// The upstream could not be connected to.
+    NoConnection,
+    /// What the upstream says. For a witness, which does not stream, always attached.
+    Asked(Attachment),
+}
+
+/// What a node's server says of its daemon; `None` is "not known".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DaemonState {
+    /// Whether it runs.
+    pub running: Option<bool>,
+    /// Its process id.
+    pub pid: Option<i32>,
+    /// Whether it is paused.
+    pub paused: Option<bool>,
+    /// Seconds since it saw its upstream.
+    pub upstream_last_seen: Option<i32>,
+}
+
+/// What was seen of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Our record of it.
+    pub record: NodeRecord,
+    /// Whether it let us in. If not, nothing below is known.
+    pub reachability: Reachability,
+    /// What it says of itself.
+    pub recovery: RecoveryState,
+    /// Its own copy of its record.
+    pub own: Option<OwnRecord>,
+    /// The timeline of its last checkpoint.
+    pub timeline: Option<TimelineId>,
+    /// Replay is paused although WAL waits to be replayed.
+    pub replay_paused: bool,
+    /// What its upstream says.
+    pub attached: Attached,
+    /// What it says of its daemon; only if asked for.
+    pub daemon: DaemonState,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The servers.
+    Servers,
+    /// The servers and their daemons.
+    Daemons,
+}
+
+/// Asks all nodes; the answers come in the order of the records.
+pub async fn probe(records: Vec<NodeRecord>, subject: Subject, deadlines: Deadlines) -> Vec<Observation> {
+    let seen = join_all(records.into_iter().map(|record| async move {
+        match connect(&record, deadlines).await {
+            Ok(connection) => {
+                let observation = ask(record, &connection, subject).await;
+                (observation, Some(connection))
+            }
+            Err(error) => (unreachable(record, Reachability::of(&error)), None),
+        }
+    }))
+    .await;
+    let answers = join_all(seen.iter().map(|(node, _)| ask_upstream(node, &seen))).await;
+    let mut observations: Vec<Observation> = seen.into_iter().map(|(observation, _)| observation).collect();
+    for (observation, attached) in observations.iter_mut().zip(answers) {
+        observation.attached = attached;
+    }
+    observations
+}
+
+fn unreachable(record: NodeRecord, reachability: Reachability) -> Observation {
+    Observation {
+        record,
+        reachability,
+        recovery: RecoveryState::Unknown,
+        own: None,
+        timeline: None,
+        replay_paused: false,
+        attached: Attached::NotAsked,
+        daemon: DaemonState::default(),
+    }
+}
+
+/// A question without an answer leaves "not known" behind; the verdict says so.
+async fn ask(record: NodeRecord, connection: &Connection, subject: Subject) -> Observation {
+    let recovery = connection.recovery_state().await.unwrap_or(RecoveryState::Unknown);
+    let own = nodes::by_id(connection, record.node_id).await.ok().flatten();
+    let timeline = connection.checkpoint_timeline().await.ok();
+    let replay_paused = recovery == RecoveryState::Standby && replay_is_paused(connection).await;
+    let daemon = match subject {
+        Subject::Servers => DaemonState::default(),
+        Subject::Daemons => DaemonState {
+            running: functions::repmgrd_is_running(connection).await.ok().flatten(),
+            pid: functions::repmgrd_pid(connection).await.ok().flatten(),
+            paused: functions::repmgrd_is_paused(connection).await.ok().flatten(),
+            upstream_last_seen: functions::upstream_last_seen(connection).await.ok().flatten(),
+        },
+    };
+    Observation {
+        reachability: Reachability::Up,
+        recovery,
+        own: own.map(|own| OwnRecord {
+            node_type: own.node_type,
+            upstream: own.upstream_node_id,
+        }),
+        timeline,
+        replay_paused,
+        attached: Attached::NotAsked,
+        daemon,
+        record,
+    }
+}
+
+async fn replay_is_paused(connection: &Connection) -> bool {
+    let sql = "SELECT pg_catalog.pg_is_wal_replay_paused() \
+               AND pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn()";
+    matches!(connection.value(sql, &[]).await, Ok(Some(true)))
+}
+
+async fn ask_upstream(node: &Observation, seen: &[(Observation, Option<Connection>)]) -> Attached {
+    let Some(OwnRecord {
+        node_type,
+        upstream: Some(upstream),
+    }) = node.own
+    else {
+        return Attached::NotAsked;
+    };
+    if !matches!(node_type, NodeType::Standby | NodeType::Witness) || node.record.upstream_node_id != Some(upstream) {
+        return Attached::NotAsked;
+    }
+    match seen.iter().find(|(other, _)| other.record.node_id == upstream) {
+        None => Attached::NoRecord,
+        Some((_, None)) => Attached::NoConnection,
+        Some((_, Some(_))) if node_type == NodeType::Witness => Attached::Asked(Attachment::Attached),
+        Some((_, Some(connection))) => Attached::Asked(attachment(connection, &node.record.node_name).await),
+    }
+}
