@@ -6,14 +6,17 @@
 
 pub mod catalogue;
 mod checks;
+pub mod cluster;
 pub mod connecting;
 mod help;
 pub mod option_table;
 mod options;
+mod overview;
 mod parse;
 pub mod primary;
 mod program;
 pub mod records;
+pub mod service;
 mod source;
 pub mod standby;
 
@@ -53,13 +56,13 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::StandbyUnregister => standby::unregister::run(context).await,
         Command::StandbyPromote => standby::promote::run(context).await,
         Command::StandbyFollow => standby::follow::run(context).await,
-        Command::ClusterShow => not_available(command),
-        Command::ClusterEvent => not_available(command),
-        Command::ClusterCleanup => not_available(command),
+        Command::ClusterShow => cluster::show::run(context).await,
+        Command::ClusterEvent => cluster::event::run(context).await,
+        Command::ClusterCleanup => cluster::cleanup::run(context).await,
         Command::NodeStatus => not_available(command),
-        Command::ServiceStatus => not_available(command),
-        Command::ServicePause => not_available(command),
-        Command::ServiceUnpause => not_available(command),
+        Command::ServiceStatus => service::status::run(context).await,
+        Command::ServicePause => service::pause::run(context, true).await,
+        Command::ServiceUnpause => service::pause::run(context, false).await,
         Command::StandbySwitchover
         | Command::WitnessRegister
         | Command::WitnessUnregister

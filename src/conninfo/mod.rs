@@ -186,9 +186,11 @@ pub fn quote_strictly(value: &str) -> String {
     }
 }
 
-/// A connection string as a person may see it: passwords hidden, also in a URI, also if the string is not valid.
+/// A connection string as a person may see it: as it is if it holds no password; else with passwords hidden, also in a
+/// URI, also if the string is not valid.
 pub fn redact(text: &str) -> String {
     match Conninfo::parse(text) {
+        Ok(conninfo) if conninfo.redacted() == conninfo.to_keyword_string() => text.to_owned(),
         Ok(conninfo) => conninfo.redacted(),
         Err(_) => "(not a valid connection string)".to_owned(),
     }

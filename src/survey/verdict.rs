@@ -216,8 +216,18 @@ mod tests {
     #[test]
     fn status_cells() {
         use NodeType::{Primary, Standby, Unknown, Witness};
+        // type, reachability, recovery state, active; cell, warnings, error
+        type Row = (
+            NodeType,
+            &'static str,
+            Option<RecoveryState>,
+            bool,
+            &'static str,
+            usize,
+            bool,
+        );
         let up = |state| Some(state);
-        let rows: &[(NodeType, &str, Option<RecoveryState>, bool, &str, usize, bool)] = &[
+        let rows: &[Row] = &[
             (Primary, "up", up(RecoveryState::Primary), true, "* running", 0, false),
             (Primary, "up", up(RecoveryState::Primary), false, "! running", 1, false),
             (

@@ -1,0 +1,168 @@
+//! `repmgr cluster show`.
+
+use serde::Serialize;
+
+use crate::commands::overview::{NodeJson, Overview};
+use crate::commands::{ColumnFormat, Context, connecting};
+use crate::error::Result;
+use crate::exit_code::ExitCode;
+use crate::output::{self, Table};
+use crate::survey::{Reachability, Subject};
+use crate::types::{NodeType, RecoveryState};
+
+/// Runs the verb. Any problem of any node gives [`ExitCode::NodeStatus`], also if it is not shown.
+pub async fn run(context: &Context) -> Result<ExitCode> {
+    let options = &context.options;
+    let connection = connecting::local_or_source(context).await?;
+    let overview = Overview::ask(&connection, Subject::Servers, options.verbose).await?;
+    let result = match options.format {
+        ColumnFormat::Text => table(&overview, options.compact),
+        ColumnFormat::Csv => csv(&overview),
+        ColumnFormat::Json => json(&overview),
+        ColumnFormat::Nagios => {
+            let (status, text) = overview.summary();
+            output::nagios_line("REPMGR_CLUSTER", status, &text, "")
+        }
+        ColumnFormat::Optformat => {
+            let (status, _) = overview.summary();
+            output::optformat_line(&[
+                ("status", status.as_str().to_owned()),
+                ("nodes", overview.nodes.len().to_string()),
+            ])
+        }
+    };
+    output::print(&result);
+    if options.format == ColumnFormat::Text {
+        overview.report_warnings(options.terse, options.verbose);
+    }
+    Ok(if overview.is_good() {
+        ExitCode::Success
+    } else {
+        ExitCode::NodeStatus
+    })
+}
+
+fn table(overview: &Overview, compact: bool) -> String {
+    let mut titles = vec!["ID", "Name", "Role", "Status", "Upstream", "Location"];
+    if compact {
+        titles.extend(["Prio.", "TLI"]);
+    } else {
+        titles.extend(["Priority", "Timeline", "Connection string"]);
+    }
+    let mut table = Table::new(titles).with_trailing_blank(compact);
+    for (node, verdict) in &overview.nodes {
+        let record = &node.record;
+        let timeline = match (record.node_type, &node.reachability, node.timeline) {
+            (NodeType::Witness, ..) => "n/a".to_owned(),
+            (_, Reachability::Up, Some(timeline)) => timeline.to_string(),
+            (_, Reachability::Up, None) => "?".to_owned(),
+            _ => String::new(),
+        };
+        let mut row = vec![
+            record.node_id.to_string(),
+            record.node_name.clone(),
+            record.node_type.to_string(),
+            verdict.status.to_owned(),
+            verdict.upstream.clone(),
+            record.location.clone(),
+            record.priority.to_string(),
+            timeline,
+        ];
+        if !compact {
+            row.push(crate::conninfo::redact(&record.conninfo));
+        }
+        table.push(row);
+    }
+    table.render()
+}
+
+/// `node_id,availability,recovery`, which other nodes' `repmgr` reads.
+fn csv(overview: &Overview) -> String {
+    let line = |node: &crate::survey::Observation| {
+        let available = if node.reachability == Reachability::Up { 0 } else { -1 };
+        let recovery = match node.recovery {
+            RecoveryState::Primary => 0,
+            RecoveryState::Standby => 1,
+            RecoveryState::Unknown => -1,
+        };
+        output::csv_line([node.record.node_id.0, available, recovery])
+    };
+    overview.nodes.iter().map(|(node, _)| line(node)).collect()
+}
+
+fn json(overview: &Overview) -> String {
+    #[derive(Serialize)]
+    struct Document {
+        ok: bool,
+        nodes: Vec<Row>,
+    }
+    #[derive(Serialize)]
+    struct Row {
+        #[serde(flatten)]
+        node: NodeJson,
+        conninfo: String,
+    }
+    output::json(&Document {
+        ok: overview.is_good(),
+        nodes: overview
+            .nodes
+            .iter()
+            .map(|(node, verdict)| Row {
+                node: NodeJson::of(node, verdict, overview),
+                conninfo: crate::conninfo::redact(&node.record.conninfo),
+            })
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::overview::samples::{bad, good};
+
+    #[test]
+    fn text() {
+        insta::assert_snapshot!(table(&good(), false), @r"
+         ID | Name  | Role    | Status    | Upstream | Location | Priority | Timeline | Connection string       
+        ----+-------+---------+-----------+----------+----------+----------+----------+--------------------------
+         1  | node1 | primary | * running |          | default  | 100      | 1        | host=node1 dbname=repmgr
+         2  | node2 | standby |   running | node1    | default  | 100      | 1        | host=node2 dbname=repmgr
+         4  | node4 | witness | * running | node1    | default  | 0        | n/a      | host=node4 dbname=repmgr
+        ");
+        insta::assert_snapshot!(table(&bad(), false), @r"
+         ID | Name  | Role    | Status        | Upstream | Location | Priority | Timeline | Connection string       
+        ----+-------+---------+---------------+----------+----------+----------+----------+--------------------------
+         1  | node1 | primary | * running     |          | default  | 100      | 1        | host=node1 dbname=repmgr
+         2  | node2 | standby | ? unreachable | ? node1  | default  | 100      |          | host=node2 dbname=repmgr
+         3  | node3 | standby |   running     | ! node1  | default  | 100      | 1        | host=node3 dbname=repmgr
+         5  | node5 | standby |   running     | node1    | default  | 100      | ?        | host=node5 dbname=repmgr
+        ");
+        insta::assert_snapshot!(table(&bad(), true), @r"
+         ID | Name  | Role    | Status        | Upstream | Location | Prio. | TLI
+        ----+-------+---------+---------------+----------+----------+-------+-----
+         1  | node1 | primary | * running     |          | default  | 100   | 1   
+         2  | node2 | standby | ? unreachable | ? node1  | default  | 100   |     
+         3  | node3 | standby |   running     | ! node1  | default  | 100   | 1   
+         5  | node5 | standby |   running     | node1    | default  | 100   | ?
+        ");
+    }
+
+    #[test]
+    fn csv_has_no_header() {
+        assert_eq!(csv(&good()), "1,0,0\n2,0,1\n4,0,0\n");
+        assert_eq!(csv(&bad()), "1,0,0\n2,-1,-1\n3,0,1\n5,0,1\n");
+    }
+
+    #[test]
+    fn json_document() {
+        insta::assert_snapshot!(json(&bad()));
+    }
+
+    #[test]
+    fn a_password_in_a_record_is_not_shown() {
+        let mut overview = good();
+        overview.nodes[0].0.record.conninfo = "host=n1 password=geheim".to_owned();
+        assert!(!table(&overview, false).contains("geheim"));
+        assert!(!json(&overview).contains("geheim"));
+    }
+}

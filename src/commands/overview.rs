@@ -1,0 +1,260 @@
+//! What `cluster show` and `service status` have in common: all nodes, asked
+//! at the same time, each with its verdict.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::commands::connecting::unanswered;
+use crate::error::{Error, Result};
+use crate::exit_code::ExitCode;
+use crate::metadata::Attachment;
+use crate::metadata::{NodeRecord, nodes};
+use crate::output::{self, CheckStatus};
+use crate::postgres::{Connection, Deadlines};
+use crate::survey::{self, Attached, Observation, Reachability, Subject, Verdict};
+use crate::types::RecoveryState;
+
+/// A node that answers, answers at once; one that hangs must not hold up the table.
+const QUERY_LIMIT: Duration = Duration::from_secs(10);
+
+/// The limits for connections to many nodes.
+pub fn deadlines() -> Deadlines {
+    Deadlines {
+        query: QUERY_LIMIT,
+        ..Deadlines::default()
+    }
+}
+
+/// All node records, of which there must be some.
+pub async fn records(connection: &Connection) -> Result<Vec<NodeRecord>> {
+    let records = nodes::all(connection)
+        .await
+        .map_err(|error| unanswered(ExitCode::BadConfig, "read the node records", &error))?;
+    if records.is_empty() {
+        return Err(Error::bad_config("no node records were found")
+            .hint("register the primary with \"repmgr primary register\""));
+    }
+    Ok(records)
+}
+
+/// All nodes and what is thought of them.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// By id.
+    pub nodes: Vec<(Observation, Verdict)>,
+}
+
+impl Overview {
+    /// Asks all nodes that `connection` has records of.
+    pub async fn ask(connection: &Connection, subject: Subject, reasons: bool) -> Result<Overview> {
+        let records = records(connection).await?;
+        Ok(Overview::judge(
+            survey::probe(records, subject, deadlines()).await,
+            reasons,
+        ))
+    }
+
+    /// Judges what was seen.
+    pub fn judge(observations: Vec<Observation>, reasons: bool) -> Overview {
+        let verdicts: Vec<Verdict> = {
+            let records: Vec<&NodeRecord> = observations.iter().map(|node| &node.record).collect();
+            let judge = |node| survey::verdict(node, &records, reasons);
+            observations.iter().map(judge).collect()
+        };
+        Overview {
+            nodes: observations.into_iter().zip(verdicts).collect(),
+        }
+    }
+
+    /// Whether nothing is wrong with any node.
+    pub fn is_good(&self) -> bool {
+        self.nodes.iter().all(|(_, verdict)| verdict.is_good())
+    }
+
+    fn warnings(&self) -> impl Iterator<Item = &String> {
+        self.nodes.iter().flat_map(|(_, verdict)| &verdict.warnings)
+    }
+
+    fn some_unreachable(&self) -> bool {
+        self.nodes.iter().any(|(node, _)| node.reachability != Reachability::Up)
+    }
+
+    /// Says below a text table what is wrong.
+    pub fn report_warnings(&self, terse: bool, verbose: bool) {
+        let items: Vec<String> = self.warnings().map(|warning| format!("  - {warning}")).collect();
+        if terse || items.is_empty() {
+            return;
+        }
+        output::print("\n");
+        crate::warning!("following issues were detected\n{}", items.join("\n"));
+        if self.some_unreachable() && !verbose {
+            crate::hint!("with -v/--verbose the reasons of failed connections are shown");
+        }
+    }
+
+    /// For the Nagios form: a status and one sentence.
+    pub fn summary(&self) -> (CheckStatus, String) {
+        let bad = self.nodes.iter().filter(|(_, verdict)| !verdict.is_good()).count();
+        if bad == 0 {
+            return (
+                CheckStatus::Ok,
+                format!("{} nodes are as they should be", self.nodes.len()),
+            );
+        }
+        let reasons: Vec<&str> = self.warnings().map(String::as_str).collect();
+        let text = format!(
+            "{bad} of {} nodes have problems: {}",
+            self.nodes.len(),
+            reasons.join("; ")
+        );
+        (CheckStatus::Critical, text.replace(['\n', '|'], " "))
+    }
+}
+
+/// A node in JSON.
+#[derive(Debug, Serialize)]
+pub struct NodeJson {
+    node_id: i32,
+    node_name: String,
+    #[serde(rename = "type")]
+    node_type: String,
+    active: bool,
+    location: String,
+    priority: i32,
+    upstream_node_id: Option<i32>,
+    upstream_node_name: Option<String>,
+    reported_upstream_node_id: Option<i32>,
+    attached: Option<&'static str>,
+    reachability: &'static str,
+    recovery: Option<bool>,
+    timeline: Option<u32>,
+    status: &'static str,
+    issues: Vec<String>,
+    ok: bool,
+}
+
+impl NodeJson {
+    /// One node of an overview.
+    pub fn of(node: &Observation, verdict: &Verdict, overview: &Overview) -> NodeJson {
+        let record = &node.record;
+        let upstream = overview
+            .nodes
+            .iter()
+            .find(|(other, _)| Some(other.record.node_id) == record.upstream_node_id);
+        NodeJson {
+            node_id: record.node_id.0,
+            node_name: record.node_name.clone(),
+            node_type: record.node_type.to_string(),
+            active: record.active,
+            location: record.location.clone(),
+            priority: record.priority,
+            upstream_node_id: record.upstream_node_id.map(|id| id.0),
+            upstream_node_name: upstream.map(|(other, _)| other.record.node_name.clone()),
+            reported_upstream_node_id: node.own.and_then(|own| own.upstream).map(|id| id.0),
+            attached: match &node.attached {
+                Attached::NotAsked => None,
+                Attached::Asked(Attachment::Attached) => Some("attached"),
+                Attached::Asked(Attachment::NotAttached { .. }) => Some("not attached"),
+                Attached::Asked(Attachment::Detached) => Some("detached"),
+                Attached::NoRecord | Attached::NoConnection | Attached::Asked(Attachment::Unknown { .. }) => {
+                    Some("unknown")
+                }
+            },
+            reachability: match node.reachability {
+                Reachability::Up => "up",
+                Reachability::Rejected { .. } => "rejected",
+                Reachability::Down { .. } => "down",
+            },
+            recovery: match node.recovery {
+                RecoveryState::Primary => Some(false),
+                RecoveryState::Standby => Some(true),
+                RecoveryState::Unknown => None,
+            },
+            timeline: node.timeline.map(|timeline| timeline.0),
+            status: verdict.status.trim_start(),
+            issues: verdict.warnings.clone(),
+            ok: verdict.is_good(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod samples {
+    //! A cluster in which much is wrong.
+
+    use super::*;
+    use crate::survey::{DaemonState, OwnRecord};
+    use crate::types::{NodeId, NodeType, TimelineId};
+
+    fn node(id: i32, node_type: NodeType, upstream: Option<i32>) -> Observation {
+        Observation {
+            record: NodeRecord {
+                node_id: NodeId(id),
+                upstream_node_id: upstream.map(NodeId),
+                active: true,
+                node_name: format!("node{id}"),
+                node_type,
+                location: "default".to_owned(),
+                priority: if node_type == NodeType::Witness { 0 } else { 100 },
+                conninfo: format!("host=node{id} dbname=repmgr"),
+                repluser: "repmgr".to_owned(),
+                slot_name: None,
+                config_file: "/etc/repmgr.conf".to_owned(),
+            },
+            reachability: Reachability::Up,
+            recovery: match node_type {
+                NodeType::Standby => RecoveryState::Standby,
+                _ => RecoveryState::Primary,
+            },
+            own: Some(OwnRecord {
+                node_type,
+                upstream: upstream.map(NodeId),
+            }),
+            timeline: Some(TimelineId(1)),
+            replay_paused: false,
+            attached: match upstream {
+                Some(_) => Attached::Asked(Attachment::Attached),
+                None => Attached::NotAsked,
+            },
+            daemon: DaemonState {
+                running: Some(true),
+                pid: Some(100 + id),
+                paused: Some(false),
+                upstream_last_seen: upstream.map(|_| 1),
+            },
+        }
+    }
+
+    /// Primary, standby and witness, all well.
+    pub fn good() -> Overview {
+        let nodes = vec![
+            node(1, NodeType::Primary, None),
+            node(2, NodeType::Standby, Some(1)),
+            node(4, NodeType::Witness, Some(1)),
+        ];
+        Overview::judge(nodes, false)
+    }
+
+    /// A standby that is down, one that is detached, one whose daemon is paused.
+    pub fn bad() -> Overview {
+        let mut down = node(2, NodeType::Standby, Some(1));
+        down.reachability = Reachability::Down {
+            reason: "connection refused".to_owned(),
+        };
+        down.own = None;
+        down.timeline = None;
+        down.recovery = RecoveryState::Unknown;
+        down.attached = Attached::NotAsked;
+        down.daemon = DaemonState::default();
+        let mut detached = node(3, NodeType::Standby, Some(1));
+        detached.attached = Attached::Asked(Attachment::Detached);
+        detached.daemon.running = Some(false);
+        detached.daemon.pid = None;
+        let mut paused = node(5, NodeType::Standby, Some(1));
+        paused.daemon.paused = Some(true);
+        paused.timeline = None;
+        let nodes = vec![node(1, NodeType::Primary, None), down, detached, paused];
+        Overview::judge(nodes, true)
+    }
+}

@@ -1,0 +1,4 @@
+//! `repmgr service`: the daemons of all nodes.
+
+pub mod pause;
+pub mod status;
