@@ -143,6 +143,14 @@ impl Cluster {
         });
     }
 
+    /// Waits until one node's copy of the metadata has the record of another.
+    pub fn wait_record(&self, holder: u32, id: u32) {
+        let sql = format!("SELECT count(*) FROM repmgr.nodes WHERE node_id = {id}");
+        eventually(&format!("node{holder} has the record of node{id}"), || {
+            (self.node(holder).server.try_query(&sql).as_deref() == Ok("1")).then_some(())
+        });
+    }
+
     /// Waits until a node's server accepts writes.
     pub fn wait_primary(&self, id: u32) {
         eventually(&format!("node{id} is primary"), || {
@@ -274,6 +282,27 @@ impl Node {
         let superuser = Flavor::current().superuser_option();
         self.repmgr_ok(&[&options, superuser].concat());
         self.server.configure("");
+    }
+
+    /// Makes this node's server a standby of another with PostgreSQL's own programs, and starts it.
+    pub fn base_backup_from(&self, source: &Node) {
+        let conninfo = format!("{} application_name={}", source.server.conninfo(), self.name());
+        let data = self.server.data.display().to_string();
+        let arguments = [
+            "-D",
+            &data,
+            "-d",
+            &conninfo,
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        ];
+        self.server.stage.run("pg_basebackup", &arguments);
+        self.server.configure("");
+        self.server.start();
     }
 
     /// Where its daemon logs.

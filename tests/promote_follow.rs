@@ -1,0 +1,253 @@
+//! `standby promote` and `standby follow` on real servers.
+
+mod support;
+
+use support::cluster::{Cluster, Node};
+use support::eventually;
+
+/// Node 1 registered as primary; the others streaming from it and registered, with these settings.
+fn cluster(name: &str, count: u32, settings: &str) -> Cluster {
+    let cluster = Cluster::new(name, count);
+    for node in &cluster.nodes {
+        node.write_config(settings);
+    }
+    cluster.primary_up("");
+    for id in 2..=count {
+        let node = cluster.node(id);
+        node.base_backup_from(cluster.node(1));
+        cluster.wait_streaming(1, id);
+        node.repmgr_ok(&["standby", "register", "--wait-sync=60"]);
+    }
+    // Every node shall know every other one.
+    for holder in 2..=count {
+        cluster.wait_record(holder, count);
+    }
+    cluster
+}
+
+fn last_event(node: &Node, event: &str) -> String {
+    node.server.query(&format!(
+        "SELECT concat_ws(' ', node_id, event, successful) FROM repmgr.events WHERE event = '{event}' \
+         ORDER BY event_timestamp DESC LIMIT 1"
+    ))
+}
+
+fn details(node: &Node, event: &str) -> String {
+    node.server.query(&format!(
+        "SELECT details FROM repmgr.events WHERE event = '{event}' ORDER BY event_timestamp DESC LIMIT 1"
+    ))
+}
+
+fn slots(node: &Node) -> String {
+    node.server.query(
+        "SELECT coalesce(string_agg(slot_name || ' ' || active, ', ' ORDER BY slot_name), '') FROM pg_replication_slots",
+    )
+}
+
+fn replication_configuration(node: &Node) -> String {
+    std::fs::read_to_string(node.server.data.join("postgresql.auto.conf")).expect("postgresql.auto.conf")
+}
+
+#[test]
+fn a_standby_is_promoted_and_its_sibling_follows_it() {
+    let cluster = cluster("promote", 3, "");
+    let (first, second, third) = (cluster.node(1), cluster.node(2), cluster.node(3));
+    second.repmgr_fails(8, &["standby", "promote"]);
+    second.repmgr_fails(8, &["standby", "promote", "--dry-run"]);
+    first.repmgr_fails(8, &["standby", "promote"]);
+    assert_eq!(cluster.primaries(), [1], "beside a primary nobody is promoted");
+
+    first.server.kill();
+    second.repmgr_ok(&["standby", "promote", "--dry-run"]);
+    assert_eq!(cluster.primaries(), [] as [u32; 0], "a dry run changes nothing");
+    second.repmgr_ok(&["standby", "promote"]);
+    assert_eq!(cluster.primaries(), [2]);
+    let records = "SELECT string_agg(concat_ws(' ', node_id, type, active, coalesce(upstream_node_id, 0)), ', ' \
+                   ORDER BY node_id) FROM repmgr.nodes";
+    assert_eq!(
+        second.server.query(records),
+        "1 primary f 0, 2 primary t 0, 3 standby t 1"
+    );
+    assert_eq!(last_event(second, "standby_promote"), "2 standby_promote t");
+    assert_eq!(
+        details(second, "standby_promote"),
+        "server \"node2\" (ID: 2) was successfully promoted to primary"
+    );
+
+    let before = replication_configuration(third);
+    third.repmgr_ok(&["standby", "follow", "--dry-run"]);
+    assert_eq!(replication_configuration(third), before, "a dry run changes nothing");
+    assert_eq!(third.record_on(&second.server, "upstream_node_id"), "1");
+    third.repmgr_ok(&["standby", "follow"]);
+    cluster.wait_streaming(2, 3);
+    assert_eq!(
+        third.record_on(&second.server, "concat_ws(' ', upstream_node_id, type, active)"),
+        "2 standby t"
+    );
+    assert_eq!(last_event(second, "standby_follow"), "3 standby_follow t");
+    second
+        .server
+        .query("CREATE TABLE after_promotion AS SELECT 42 AS answer");
+    eventually("the follower has what was written after the promotion", || {
+        (third.server.try_query("SELECT answer FROM after_promotion").as_deref() == Ok("42")).then_some(())
+    });
+}
+
+#[test]
+fn siblings_on_this_host_follow_on_request() {
+    let cluster = cluster("siblings", 4, "");
+    cluster.node(1).server.kill();
+    let second = cluster.node(2);
+    second.repmgr_ok(&["standby", "promote", "--siblings-follow", "--dry-run"]);
+    assert_eq!(cluster.primaries(), [] as [u32; 0], "a dry run changes nothing");
+    second.repmgr_ok(&["standby", "promote", "--siblings-follow"]);
+    assert_eq!(cluster.primaries(), [2]);
+    for id in [3, 4] {
+        cluster.wait_streaming(2, id);
+        assert_eq!(cluster.node(id).record_on(&second.server, "upstream_node_id"), "2");
+    }
+}
+
+#[test]
+fn a_sibling_that_cannot_be_reached_is_left_behind_only_by_force() {
+    let cluster = cluster("unreachable-sibling", 2, "ssh_options='-q -o ConnectTimeout=1'");
+    let (first, second) = (cluster.node(1), cluster.node(2));
+    first.server.query(
+        "INSERT INTO repmgr.nodes (node_id, upstream_node_id, node_name, type, conninfo, repluser, config_file) \
+         VALUES (9, 1, 'node9', 'standby', 'host=192.0.2.9 connect_timeout=1', 'repmgr', '/etc/repmgr.conf')",
+    );
+    cluster.wait_record(2, 9);
+    first.server.kill();
+    let said = second.repmgr_fails(1, &["standby", "promote", "--siblings-follow"]);
+    assert!(said.contains("node9"), "{said}");
+    assert_eq!(cluster.primaries(), [] as [u32; 0]);
+    second.repmgr_ok(&["standby", "promote", "--siblings-follow", "--force"]);
+    assert_eq!(cluster.primaries(), [2]);
+}
+
+#[test]
+fn a_promotion_that_does_not_come_about_is_an_error() {
+    let cluster = cluster("no-promotion", 2, "");
+    let second = cluster.node(2);
+    cluster.node(1).server.kill();
+    second.write_config("service_promote_command='/bin/true'\npromote_check_timeout=2");
+    second.repmgr_fails(8, &["standby", "promote"]);
+    second.write_config("service_promote_command='/bin/false'");
+    second.repmgr_fails(8, &["standby", "promote"]);
+    second.write_config("service_promote_command='repmgr -f /etc/repmgr.conf standby promote'");
+    let said = second.repmgr_fails(8, &["standby", "promote"]);
+    assert!(said.contains("promote_command"), "{said}");
+    assert_eq!(cluster.primaries(), [] as [u32; 0]);
+    assert_eq!(second.record_on(&second.server, "type"), "standby");
+
+    let marker = second.server.folder.join("promoted-by-command");
+    let pg_ctl = second.server.stage.bindir.join("pg_ctl");
+    second.write_config(&format!(
+        "service_promote_command='touch {} && {} -D {} promote'",
+        marker.display(),
+        pg_ctl.display(),
+        second.server.data.display()
+    ));
+    second.repmgr_ok(&["standby", "promote"]);
+    assert_eq!(cluster.primaries(), [2]);
+    assert!(marker.exists(), "the configured command was used");
+}
+
+#[test]
+fn slots_move_with_the_standby() {
+    let cluster = cluster("follow-slots", 3, "use_replication_slots=yes");
+    let (first, second, third) = (cluster.node(1), cluster.node(2), cluster.node(3));
+    third.repmgr_ok(&["standby", "follow"]);
+    cluster.wait_streaming(1, 3);
+    assert_eq!(slots(first), "repmgr_slot_3 true");
+    third.repmgr_ok(&["standby", "follow"]);
+    assert_eq!(slots(first), "repmgr_slot_3 true", "its own active slot is no obstacle");
+
+    third.repmgr_ok(&["standby", "follow", "--upstream-node-id=2", "--dry-run"]);
+    assert_eq!(
+        (slots(first), slots(second)),
+        ("repmgr_slot_3 true".into(), String::new())
+    );
+    third.repmgr_ok(&["standby", "follow", "--upstream-node-id=2"]);
+    cluster.wait_streaming(2, 3);
+    assert_eq!(slots(second), "repmgr_slot_3 true");
+    assert_eq!(slots(first), "", "the slot on the upstream that was left is gone");
+    assert_eq!(third.record_on(&first.server, "upstream_node_id"), "2");
+    assert_eq!(last_event(first, "standby_follow"), "3 standby_follow t");
+
+    // A loop of two standbys would get no WAL from anybody.
+    second.repmgr_fails(23, &["standby", "follow", "--upstream-node-id=3"]);
+    second.repmgr_fails(23, &["standby", "follow", "--upstream-node-id=2"]);
+    second.repmgr_fails(23, &["standby", "follow", "--upstream-node-id=9"]);
+    assert_eq!(second.record_on(&first.server, "upstream_node_id"), "1");
+}
+
+#[test]
+fn a_standby_that_does_not_attach_is_a_failure() {
+    let cluster = cluster("no-attachment", 3, "");
+    let (first, third) = (cluster.node(1), cluster.node(3));
+    third.write_config("service_reload_command='/bin/true'\nstandby_follow_timeout=2");
+    third.repmgr_fails(23, &["standby", "follow", "--upstream-node-id=2"]);
+    assert_eq!(last_event(first, "standby_follow"), "3 standby_follow f");
+
+    third.write_config("");
+    third.repmgr_ok(&["standby", "follow", "--upstream-node-id=2"]);
+    cluster.wait_streaming(2, 3);
+}
+
+#[test]
+fn a_restart_is_used_where_it_is_wanted() {
+    let cluster = cluster("follow-restart", 3, "standby_follow_restart=yes");
+    let third = cluster.node(3);
+    let started = third.server.query("SELECT pg_postmaster_start_time()");
+    third.repmgr_ok(&["standby", "follow", "--upstream-node-id=2"]);
+    cluster.wait_streaming(2, 3);
+    assert_ne!(third.server.query("SELECT pg_postmaster_start_time()"), started);
+
+    third.write_config("service_reload_command='/bin/false'\nservice_stop_command='/bin/false'");
+    third.repmgr_fails(4, &["standby", "follow"]);
+    assert_eq!(last_event(cluster.node(1), "standby_follow"), "3 standby_follow f");
+}
+
+#[test]
+fn a_standby_that_is_ahead_of_the_fork_is_left_as_it_is() {
+    let cluster = cluster("diverged", 3, "");
+    let (first, second, third) = (cluster.node(1), cluster.node(2), cluster.node(3));
+    // Two primaries: the promotion happened behind the first one's back.
+    second.server.query("SELECT pg_promote()");
+    cluster.wait_primary(2);
+    first
+        .server
+        .query("CREATE TABLE only_here AS SELECT generate_series(1, 1000)");
+    let lsn = first.server.query("SELECT pg_current_wal_flush_lsn()");
+    eventually("the third node has what only the first one wrote", || {
+        let sql = format!("SELECT pg_last_wal_receive_lsn() >= '{lsn}'::pg_lsn");
+        (third.server.try_query(&sql).as_deref() == Ok("t")).then_some(())
+    });
+    let before = replication_configuration(third);
+    let said = third.repmgr_fails(23, &["standby", "follow", "--upstream-node-id=2"]);
+    assert!(said.contains("timeline"), "{said}");
+    assert_eq!(replication_configuration(third), before);
+    assert_eq!(third.record_on(&first.server, "upstream_node_id"), "1");
+    cluster.wait_streaming(1, 3);
+}
+
+#[test]
+fn follow_waits_for_a_primary_on_request() {
+    let cluster = cluster("follow-wait", 3, "primary_follow_timeout=60");
+    cluster.node(1).server.kill();
+    let third = cluster.node(3);
+    third.repmgr_fails(23, &["standby", "follow"]);
+    let mut waiting = third
+        .program("repmgr")
+        .args(["standby", "follow", "--wait"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("repmgr");
+    cluster.node(2).repmgr_ok(&["standby", "promote"]);
+    let status = eventually("standby follow --wait ended", || {
+        waiting.try_wait().expect("its status")
+    });
+    assert!(status.success(), "{status}");
+    cluster.wait_streaming(2, 3);
+}
