@@ -5,9 +5,11 @@
 //! ```text
 //! commands, daemon
 //!   operations, survey
-//!     failover (pure), metadata, instance
-//!       postgres, conninfo, config, events
-//!         types, error, exit_code, log, process, placeholders
+//!     failover (pure), instance, events
+//!       metadata
+//!         postgres
+//!           conninfo, config, output
+//!             types, error, exit_code, log, process, placeholders
 //! ```
 //!
 //! Never upwards; `commands` and `daemon` do not know each other. `failover`

@@ -21,6 +21,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("error", 0),
     ("exit_code", 0),
     ("log", 0),
+    ("placeholders", 0),
     ("process", 0),
 ];
 

@@ -291,6 +291,16 @@ mod tests {
     }
 
     #[test]
+    fn commands_with_placeholders_are_parameters() {
+        for command in placeholders::COMMANDS {
+            assert!(
+                super::super::parameters::parameter(command.parameter).is_some(),
+                "{command:?}"
+            );
+        }
+    }
+
+    #[test]
     fn the_chapter_has_every_parameter_once() {
         let chapter = chapter();
         for parameter in PARAMETERS {
