@@ -10,6 +10,8 @@ mod parse;
 mod passfile;
 mod resolve;
 mod service;
+#[cfg(test)]
+mod tests;
 mod uri;
 
 use std::fmt;
@@ -113,8 +115,9 @@ impl Conninfo {
         Conninfo { parameters }
     }
 
-    /// The parameters of a replication connection to the same server: no replaced or kept `dbname`
-    /// but `replication`, so that the password file's lines for it match, and `user` replaced unless it is empty.
+    /// The parameters of a replication connection to the same server: `user` replaced unless it is
+    /// empty, and `dbname=replication`, so that the password file's lines for it match. A password
+    /// in the string stays, as it does in `primary_conninfo`.
     #[must_use]
     pub fn for_replication(&self, user: &str) -> Conninfo {
         let mut conninfo = self.clone();
