@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::parameters::{Parameters, SslMode, TargetSession};
-use super::session::OpenSession;
+use super::session::{OpenSession, Opened, Route};
 use super::socket::{self, Address};
 use super::startup::{self, Login, Reason, Session, StartupError};
 use super::tls::{self, TlsError};
 use super::wire::{self, Wire};
-use super::{ConnectError, ConnectFailure, Deadlines};
+use super::{ConnectError, ConnectFailure, Deadlines, QueryError};
 use crate::conninfo::{Conninfo, Environment, Host, Resolved};
 
 /// The bound of an attempt whose `connect_timeout` is 0, which libpq leaves to the kernel.
@@ -53,11 +53,15 @@ pub(super) async fn connect(
         _ => deadlines.connect,
     };
     let opened = open(&resolved, &parameters, limit).await.map_err(ConnectError::from)?;
-    let session = OpenSession::new(opened.0, opened.1, conninfo.clone(), deadlines);
+    let session = OpenSession::new(opened, conninfo.clone(), deadlines);
     if purpose == Purpose::Queries && conninfo.get("replication").is_none() {
         let set = session.client().batch_execute("SET synchronous_commit TO 'local'");
         session.limited_by(limit, set).await.map_err(|error| ConnectError {
-            failure: ConnectFailure::Other,
+            failure: match error {
+                QueryError::TimedOut(_) => ConnectFailure::Silent,
+                QueryError::ConnectionLost(_) => ConnectFailure::Transport,
+                _ => ConnectFailure::Other,
+            },
             message: format!("could not set synchronous_commit: {error}"),
         })?;
     }
@@ -86,11 +90,7 @@ pub(super) fn bad_parameters(message: String) -> ConnectError {
 }
 
 /// Tries the hosts until one gives a session of the wanted kind. `limit` holds for each address.
-pub(super) async fn open(
-    resolved: &Resolved,
-    parameters: &Parameters,
-    limit: Duration,
-) -> Result<(tokio_postgres::Client, wire::Driver), Failures> {
+pub(super) async fn open(resolved: &Resolved, parameters: &Parameters, limit: Duration) -> Result<Opened, Failures> {
     if parameters.target != TargetSession::PreferStandby {
         return open_target(resolved, parameters, parameters.target, limit).await;
     }
@@ -108,7 +108,7 @@ async fn open_target(
     parameters: &Parameters,
     target: TargetSession,
     limit: Duration,
-) -> Result<(tokio_postgres::Client, wire::Driver), Failures> {
+) -> Result<Opened, Failures> {
     let mut failures = Vec::new();
     let mut hosts: Vec<&Host> = resolved.hosts.iter().collect();
     if parameters.shuffle_hosts {
@@ -207,13 +207,13 @@ async fn open_address(
     address: &Address,
     parameters: &Parameters,
     target: TargetSession,
-) -> Result<(tokio_postgres::Client, wire::Driver), Failed> {
+) -> Result<Opened, Failed> {
     let mut refusals: Vec<String> = Vec::new();
     let mut encryptions = encryptions(parameters.tls.mode, address).iter().peekable();
-    let session = loop {
+    let (session, encrypted) = loop {
         let encrypt = encryptions.next().copied().unwrap_or_default();
         match start(host, address, parameters, encrypt).await {
-            Ok(session) => break session,
+            Ok(started) => break started,
             Err((failed, encryption_matters)) => {
                 refusals.push(failed.message.clone());
                 if encryption_matters && encryptions.peek().is_some() {
@@ -234,16 +234,28 @@ async fn open_address(
         authentication_requested: true,
         try_next: true,
     })?;
-    check_target(client, driver, &reported, target).await
+    let opened = Opened {
+        client,
+        driver,
+        route: Route {
+            address: address.clone(),
+            host: host.name.clone(),
+            keepalive: parameters.keepalive,
+            tls: encrypted.then(|| parameters.tls.clone()),
+        },
+    };
+    check_target(opened, &reported, target).await
 }
 
-/// The start of a session over one socket. The flag says whether another encryption could do better.
+/// The start of a session over one socket, and whether it is encrypted. The flag of an error says
+/// whether another encryption could do better.
 async fn start(
     host: &Host,
     address: &Address,
     parameters: &Parameters,
     encrypt: bool,
-) -> Result<Session, (Failed, bool)> {
+) -> Result<(Session, bool), (Failed, bool)> {
+    let mut encrypted = false;
     let (wire, server_end_point): (Wire, _) = match address {
         Address::Unix(path) => {
             let stream = socket::connect_unix(path, parameters.require_peer.as_deref())
@@ -257,7 +269,10 @@ async fn start(
                 .map_err(|error| (no_socket(&error), false))?;
             if encrypt {
                 match tls::negotiate(stream, &host.name, &parameters.tls).await {
-                    Ok(Ok(encrypted)) => (Box::new(encrypted.stream), encrypted.server_end_point),
+                    Ok(Ok(tls)) => {
+                        encrypted = true;
+                        (Box::new(tls.stream), tls.server_end_point)
+                    }
                     Ok(Err(plain)) => (Box::new(plain), None),
                     Err(error) => return Err(no_tls(error)),
                 }
@@ -287,9 +302,10 @@ async fn start(
         channel_binding: parameters.channel_binding,
         require_auth: &parameters.require_auth,
     };
-    startup::log_in(wire, server_end_point, &login)
-        .await
-        .map_err(not_started)
+    match startup::log_in(wire, server_end_point, &login).await {
+        Ok(session) => Ok((session, encrypted)),
+        Err(error) => Err(not_started(error)),
+    }
 }
 
 fn no_socket(error: &io::Error) -> Failed {
@@ -369,14 +385,13 @@ fn failure_of(sqlstate: &str) -> ConnectFailure {
 
 /// Whether the session is of the wanted kind; by what the server reports (14 and later), else by asking.
 async fn check_target(
-    client: tokio_postgres::Client,
-    driver: wire::Driver,
+    mut opened: Opened,
     reported: &HashMap<String, String>,
     target: TargetSession,
-) -> Result<(tokio_postgres::Client, wire::Driver), Failed> {
+) -> Result<Opened, Failed> {
     let is_on = |name: &str| reported.get(name).map(|value| value == "on");
     let question = match target {
-        TargetSession::Any | TargetSession::PreferStandby => return Ok((client, driver)),
+        TargetSession::Any | TargetSession::PreferStandby => return Ok(opened),
         TargetSession::ReadWrite | TargetSession::ReadOnly => "SHOW transaction_read_only",
         TargetSession::Primary | TargetSession::Standby => {
             "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END"
@@ -388,12 +403,11 @@ async fn check_target(
             .zip(is_on("default_transaction_read_only"))
             .map(|(standby, read_only)| standby || read_only),
     };
-    let mut driver = driver;
     let answer = match known {
         Some(answer) => answer,
         None => {
             let asked = async {
-                let rows = client.simple_query(question).await?;
+                let rows = opened.client.simple_query(question).await?;
                 Ok::<_, tokio_postgres::Error>(rows.iter().any(|message| match message {
                     tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0) == Some("on"),
                     _ => false,
@@ -401,7 +415,7 @@ async fn check_target(
             };
             tokio::select! {
                 answer = asked => answer.map_err(|error| other(error.to_string()))?,
-                _ = &mut driver => return Err(other("server closed the connection unexpectedly".to_owned())),
+                _ = &mut opened.driver => return Err(other("server closed the connection unexpectedly".to_owned())),
             }
         }
     };
@@ -410,7 +424,7 @@ async fn check_target(
         (TargetSession::ReadOnly, false) => Err(other("session is not read-only".to_owned())),
         (TargetSession::Primary, true) => Err(other("server is in hot standby mode".to_owned())),
         (TargetSession::Standby, false) => Err(other("server is not in hot standby mode".to_owned())),
-        _ => Ok((client, driver)),
+        _ => Ok(opened),
     }
 }
 

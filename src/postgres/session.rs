@@ -4,16 +4,66 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
 
-use super::wire::Driver;
+use super::parameters::{Keepalive, TlsParameters};
+use super::socket::{self, Address};
+use super::tls;
+use super::wire::{Driver, Wire};
 use super::{Deadlines, QueryError};
 use crate::conninfo::Conninfo;
 
 /// How long a session that is closed may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long the request to stop a query may take.
+const CANCELLING: Duration = Duration::from_secs(2);
+
+/// A session as it comes from the attempt that opened it.
+pub(super) struct Opened {
+    pub client: Client,
+    pub driver: Driver,
+    pub route: Route,
+}
+
+/// The way to the server of a session, for whoever must get there a second time.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub address: Address,
+    pub host: String,
+    pub keepalive: Keepalive,
+    /// If the session is encrypted.
+    pub tls: Option<TlsParameters>,
+}
+
+impl Route {
+    /// Asks the server to stop what the session is doing (PostgreSQL: "Canceling Requests in Progress").
+    async fn cancel(self, token: CancelToken) {
+        let wire: Wire = match &self.address {
+            Address::Unix(path) => match socket::connect_unix(path, None).await {
+                Ok(stream) => Box::new(stream),
+                Err(_) => return,
+            },
+            Address::Tcp(address) => {
+                let Ok(stream) = socket::connect_tcp(*address, &self.keepalive).await else {
+                    return;
+                };
+                match &self.tls {
+                    None => Box::new(stream),
+                    Some(parameters) => match tls::negotiate(stream, &self.host, parameters).await {
+                        Ok(Ok(encrypted)) => Box::new(encrypted.stream),
+                        _ => return,
+                    },
+                }
+            }
+        };
+        // The server does not answer this in any case.
+        let _ = token.cancel_query_raw(wire, NoTls).await;
+    }
+}
+
 pub(super) struct OpenSession {
+    route: Route,
     client: Client,
     driver: AbortHandle,
     /// Its drop tells the driver's task that nobody waits any more.
@@ -23,7 +73,8 @@ pub(super) struct OpenSession {
 }
 
 impl OpenSession {
-    pub fn new(client: Client, driver: Driver, conninfo: Conninfo, deadlines: Deadlines) -> OpenSession {
+    pub fn new(opened: Opened, conninfo: Conninfo, deadlines: Deadlines) -> OpenSession {
+        let Opened { client, driver, route } = opened;
         let (open, closed) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -36,6 +87,7 @@ impl OpenSession {
             }
         });
         OpenSession {
+            route,
             client,
             driver: task.abort_handle(),
             _open: open,
@@ -61,7 +113,8 @@ impl OpenSession {
     }
 
     /// Waits for an answer. After a timeout the session is closed: a late answer must not
-    /// be taken for that to the next question, and nobody must wait behind it.
+    /// be taken for that to the next question, and nobody must wait behind it. The server is
+    /// asked to stop as well, or each try would leave a busy backend behind.
     pub async fn limited_by<T>(
         &self,
         limit: Duration,
@@ -71,6 +124,8 @@ impl OpenSession {
             Ok(result) => result.map_err(QueryError::from),
             Err(_) => {
                 self.driver.abort();
+                let cancel = self.route.clone().cancel(self.client.cancel_token());
+                tokio::spawn(tokio::time::timeout(CANCELLING, cancel));
                 Err(QueryError::TimedOut(limit))
             }
         }
