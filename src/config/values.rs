@@ -470,4 +470,34 @@ mod tests {
         assert_eq!(config.tablespace_mapping.len(), 2);
         assert_eq!(config.priority, 2);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_a_parameter_panic_and_what_is_shown_is_read_again(
+            index in 0..crate::config::PARAMETERS.len(),
+            text in "[-+0-9a-z=,/. ']{0,12}",
+        ) {
+            let parameter = &crate::config::PARAMETERS[index];
+            let mut config = Config::default();
+            if config.assign(parameter, text.as_bytes()).is_ok() {
+                let shown = config.show(parameter);
+                let escaped = match parameter.kind {
+                    // A `=` within a name would need a backslash; this text has none.
+                    Kind::Mapping if shown.matches('=').count() != 1 => return Ok(()),
+                    _ => shown,
+                };
+                let mut again = Config::default();
+                proptest::prop_assert!(again.assign(parameter, escaped.as_bytes()).is_ok(), "{}", parameter.name);
+                proptest::prop_assert_eq!(again.show(parameter), config.show(parameter));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_a_parameter_panic(
+            index in 0..crate::config::PARAMETERS.len(),
+            text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20),
+        ) {
+            let _ = Config::default().assign(&crate::config::PARAMETERS[index], &text);
+        }
+    }
 }
