@@ -9,6 +9,7 @@ mod checks;
 pub mod cluster;
 pub mod connecting;
 mod help;
+pub mod node;
 pub mod option_table;
 mod options;
 mod overview;
@@ -59,7 +60,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ClusterShow => cluster::show::run(context).await,
         Command::ClusterEvent => cluster::event::run(context).await,
         Command::ClusterCleanup => cluster::cleanup::run(context).await,
-        Command::NodeStatus => not_available(command),
+        Command::NodeStatus => node::status::run(context).await,
         Command::ServiceStatus => service::status::run(context).await,
         Command::ServicePause => service::pause::run(context, true).await,
         Command::ServiceUnpause => service::pause::run(context, false).await,

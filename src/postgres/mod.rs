@@ -8,6 +8,7 @@
 mod attempt;
 mod connection;
 mod error;
+mod occupancy;
 mod parameters;
 mod ping;
 mod queries;
@@ -21,6 +22,7 @@ mod wire;
 
 pub use connection::{Connection, Deadlines};
 pub use error::{ConnectError, ConnectFailure, QueryError};
+pub use occupancy::PhysicalSlot;
 pub use ping::{Ping, ping, ping_in};
 pub use queries::ServerVersion;
 pub use replication::{HistoryEntry, IdentifySystem, ReplicationConnection};

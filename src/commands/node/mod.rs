@@ -1,0 +1,5 @@
+//! `repmgr node`: this node alone.
+
+mod report;
+mod shutdown;
+pub mod status;
