@@ -34,16 +34,13 @@ impl Script {
             text = text.replace(&node.server.port.to_string(), &format!("PORT{}", node.id));
         }
         text = text.replace(&self.cluster.folder.display().to_string(), "FOLDER");
-        text = text.replace(&self.cluster.node(1).server.stage.root.display().to_string(), "STAGE");
         // Column widths follow the longest value, and those differ by port and path.
         let squeeze = |line: &str| {
             let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
             let dashes = line.starts_with("--") && line.contains("-+-");
             if dashes { "---".to_owned() } else { words.join(" ") }
         };
-        // The original of Debian 12 is 5.3, which does not have these four parameters yet.
-        let known = |line: &&str| !line.starts_with("pg_backupapi_");
-        text.lines().filter(known).map(squeeze).collect::<Vec<_>>().join("\n")
+        text.lines().map(squeeze).collect::<Vec<_>>().join("\n")
     }
 
     fn record(&mut self, step: String, seen: &str) {
@@ -204,7 +201,9 @@ fn cluster_life(mut script: Script) -> Vec<Record> {
 /// What needs no server: the command line and the configuration.
 fn command_line(mut script: Script) -> Vec<Record> {
     for arguments in [
-        &["nosuch", "verb"][..],
+        &["--version"][..],
+        &["--version-number"],
+        &["nosuch", "verb"],
         &["primary"],
         &["primary", "nosuch"],
         &["--nosuch", "primary", "register"],

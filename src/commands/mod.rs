@@ -52,7 +52,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
     match command {
         Command::PrimaryRegister => primary::register::run(context).await,
         Command::PrimaryUnregister => primary::unregister::run(context).await,
-        Command::StandbyClone => not_available(command),
+        Command::StandbyClone => standby::clone::run(context).await,
         Command::StandbyRegister => standby::register::run(context).await,
         Command::StandbyUnregister => standby::unregister::run(context).await,
         Command::StandbyPromote => standby::promote::run(context).await,

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, Uid, getpid, getppid};
 
-use crate::{Error, Result, warning};
+use crate::error::{Error, Result};
+use crate::warning;
 
 /// What is where the data directory is, or is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

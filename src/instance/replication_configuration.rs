@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{data_directory, files};
 use crate::config::{Config, grammar};
 use crate::conninfo::{Conninfo, ConninfoError};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A line of `postgresql.auto.conf`: name and value, the value without quotes and escapes.
 pub type Setting = (String, String);
@@ -35,7 +35,7 @@ pub fn upstream_parameters(
 /// Sets what an upstream's conninfo says over `parameters`, in place, without the keywords that only
 /// make sense on the upstream's own host or for its own connections.
 pub fn merge_upstream(parameters: &mut Conninfo, upstream_conninfo: &str) -> Result<(), ConninfoError> {
-    let upstream = Conninfo::parse(upstream_conninfo)?;
+    let upstream = Conninfo::parse(upstream_conninfo)?.in_libpq_order();
     for (keyword, value) in upstream.iter() {
         if !matches!(keyword, "application_name" | "passfile" | "servicefile") {
             parameters.set(keyword, value);

@@ -11,9 +11,10 @@ use tokio::process::Command;
 
 use super::program;
 use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
+use crate::info;
 use crate::process::shell_quote;
-use crate::{Error, Result, debug, info};
 
 /// What is to be done with the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub fn command(config: &Config, action: Action, data_directory: &Path) -> String
 /// [`ExitCode::LocalCommand`]: it could not be started, did not succeed, or has not ended; with its output.
 pub async fn run(config: &Config, action: Action, data_directory: &Path, limit: Duration) -> Result<()> {
     let command = command(config, action, data_directory);
-    debug!("command is:\n  {command}");
+    crate::debug!("command is:\n  {command}");
     let failed = |detail: String| {
         Error::new(
             ExitCode::LocalCommand,

@@ -1,8 +1,10 @@
 //! The long procedures: plans of small steps that can be run again.
 
 pub mod attach;
+pub mod clone;
 pub mod follow;
 pub mod join_check;
+pub mod plan;
 pub mod promote;
 pub mod siblings;
 pub mod slots;

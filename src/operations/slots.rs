@@ -1,16 +1,14 @@
 //! Replication slots on an upstream: who may manage them, creating, dropping,
 //! counting (PostgreSQL: "Replication Slots").
 
-use crate::conninfo::Conninfo;
+use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::postgres::{Connection, Deadlines, QueryError};
-use crate::types::NodeId;
-use crate::{Error, Result, info, notice, warning};
+use crate::info;
+use crate::notice;
+use crate::postgres::{Connection, Deadlines, QueryError, ReplicationConnection};
+use crate::warning;
 
-/// The name of the slot that a node uses on its upstream.
-pub fn slot_name(node: NodeId) -> String {
-    format!("repmgr_slot_{node}")
-}
+pub use crate::metadata::nodes::slot_name;
 
 /// A slot as the server shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -256,7 +254,7 @@ impl<'a> SlotManager<'a> {
 
     async fn superuser_connection(&self) -> Result<Connection> {
         let user = self.helper_name();
-        let connection = Connection::connect(&self.parameters_as(user), self.deadlines)
+        let connection = Connection::connect(&self.connection.conninfo().for_user(user), self.deadlines)
             .await
             .map_err(|error| {
                 Error::new(ExitCode::DbConn, format!("unable to connect as superuser \"{user}\""))
@@ -281,32 +279,33 @@ impl<'a> SlotManager<'a> {
         }
     }
 
-    /// The connection's parameters for another role; its password comes from the password file or the environment.
-    fn parameters_as(&self, user: &str) -> Conninfo {
-        let mut parameters = self.connection.conninfo().clone();
-        parameters.remove("password");
-        parameters.set("user", user);
-        parameters
-    }
-
     async fn test_replication(&self) -> Result<()> {
-        Err(self.no_protocol())
+        self.replication_connection().await.map(drop)
     }
 
-    async fn create_over_protocol(&self, _name: &str) -> Result<()> {
-        Err(self.no_protocol())
+    async fn create_over_protocol(&self, name: &str) -> Result<()> {
+        let connection = self.replication_connection().await?;
+        let created = connection.create_physical_slot(name, true).await;
+        created.map_err(|error| slot_error("create", name, &error))
     }
 
-    async fn drop_over_protocol(&self, _name: &str) -> Result<()> {
-        Err(self.no_protocol())
+    async fn drop_over_protocol(&self, name: &str) -> Result<()> {
+        let connection = self.replication_connection().await?;
+        let dropped = connection.drop_slot(name).await;
+        dropped.map_err(|error| slot_error("drop", name, &error))
     }
 
-    fn no_protocol(&self) -> Error {
-        Error::bad_config(format!(
-            "managing slots as replication role \"{}\" is not available yet",
-            self.helper_name()
-        ))
-        .hint("give the connected role the REPLICATION attribute, or use -S/--superuser")
+    async fn replication_connection(&self) -> Result<ReplicationConnection> {
+        let user = self.helper_name();
+        let mut parameters = self.connection.conninfo().for_replication(user);
+        parameters.remove("password");
+        ReplicationConnection::connect(&parameters, self.deadlines)
+            .await
+            .map_err(|error| {
+                Error::bad_config(format!("unable to make a replication connection as role \"{user}\""))
+                    .detail(error.to_string())
+                    .hint("the role needs the REPLICATION attribute, and pg_hba.conf a line for \"replication\"")
+            })
     }
 }
 

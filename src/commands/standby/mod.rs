@@ -1,5 +1,6 @@
 //! `repmgr standby`: nodes that replay what their upstream sends.
 
+pub mod clone;
 pub mod follow;
 pub mod promote;
 pub mod register;
