@@ -81,6 +81,7 @@ impl Turn<'_> {
             && self.next.upstream.is_some()
             && !self.next.upstream_is_standby()
             && self.next.last_up.is_some()
+            && self.next.successor.is_none()
     }
 
     fn try_again(mut self, cause: Cause, again: Duration) -> Decision {

@@ -26,6 +26,7 @@ enum LocalChange {
 impl Turn<'_> {
     pub(super) fn follower(mut self, phase: Phase) -> Decision {
         self.take_evidence();
+        self.watch_successor();
         let change = self.watch_own_server(&phase);
         if self.is_out_of_recovery(&phase) {
             return self.out_of_recovery(&phase);
@@ -67,6 +68,14 @@ impl Turn<'_> {
             Verdict::Unknown => {}
         }
         self.next.last_probe = Some(probe);
+    }
+
+    /// A successor that says it is in recovery is none.
+    fn watch_successor(&mut self) {
+        let answer = self.next.successor.and_then(|node| self.seen.of(node));
+        if answer.is_some_and(|seen| seen.recovery == RecoveryState::Standby) {
+            self.next.successor = None;
+        }
     }
 
     fn watch_own_server(&mut self, phase: &Phase) -> LocalChange {
@@ -224,6 +233,10 @@ impl Turn<'_> {
             );
         }
         if verdict(&probe) != Verdict::Up {
+            // This daemon never saw the upstream, so it will not vote; others must not wait for it.
+            if self.next.last_up.is_none() && !self.is_witness() {
+                self.stand_aside();
+            }
             self.become_degraded(Cause::UpstreamNotThere, Duration::ZERO);
             return self.decide_paced(Rule::UpstreamNotThere, format!("{title} {}", describe(&probe)));
         }

@@ -28,12 +28,20 @@ impl Turn<'_> {
         let answer = self.seen.of(follow.target);
         let state = answer.map_or(RecoveryState::Unknown, |seen| seen.recovery);
         let followable = self.is_witness() || answer.is_some_and(|seen| seen.followable != Answer::No);
+        let may_act = self.is_witness() || self.may_act();
         let what = match state {
-            RecoveryState::Primary if followable => {
+            RecoveryState::Primary if followable && may_act => {
                 self.start_follow(follow.target);
                 return self.decide_polling(Rule::FollowBegins, format!("{target} is a primary"));
             }
-            RecoveryState::Primary => "is a primary that this node cannot follow",
+            RecoveryState::Primary => {
+                self.next.successor = Some(follow.target);
+                if followable {
+                    "is a primary, and this node may not act now"
+                } else {
+                    "is a primary that this node cannot follow"
+                }
+            }
             RecoveryState::Standby => "is in recovery",
             RecoveryState::Unknown => "gives no answer",
         };
@@ -41,7 +49,9 @@ impl Turn<'_> {
         if self.now < until {
             return self.decide_polling(Rule::FollowChecking, reason);
         }
-        if follow.cascaded || state == RecoveryState::Primary {
+        if follow.cascaded || state != RecoveryState::Standby {
+            // Its word came after the upstream was lost, so it was promoted, even if it cannot be reached now.
+            self.next.successor = Some(follow.target);
             return self.follow_failed(follow, &reason);
         }
         self.notification_stale(reason)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::types::{NodeId, RecoveryState};
 
 use super::action::{Action, Announcement, Where};
-use super::observation::{Answer, CommandEnd, Finished, Notification};
+use super::observation::{CommandEnd, Finished, Notification};
 use super::rules::Rule;
 use super::state::{Cause, Decision, Phase, Promotion};
 use super::turn::Turn;
@@ -26,9 +26,9 @@ impl Turn<'_> {
         if self.upstream_is_up() {
             return self.promotion_aborted("it came back before the promotion began");
         }
-        if self.seen.local.paused == Answer::Yes {
-            self.become_degraded(Cause::Paused, self.settings.rerun_interval);
-            return self.decide_paced(Rule::FailoverPaused, "failover was paused on this node meanwhile");
+        if let Some((rule, cause, reason)) = self.unfit() {
+            self.become_degraded(cause, self.settings.rerun_interval);
+            return self.decide_paced(rule, reason);
         }
         if self.now < until {
             let left = until - self.now;
@@ -92,7 +92,9 @@ impl Turn<'_> {
                 }
                 return self.promotion_aborted(&format!("promote_command {end}"));
             }
-            if let Some(primary) = self.followable_primary() {
+            if self.may_act()
+                && let Some(primary) = self.followable_primary()
+            {
                 let reason = format!("promote_command {end}, and {} is a primary", self.next.title(primary));
                 self.start_follow(primary);
                 return self.decide_polling(Rule::PrimaryFound, reason);

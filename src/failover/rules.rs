@@ -74,11 +74,11 @@ rules! {
         "The own server was away for longer than the time of grace: record this node as inactive.";
     LocalServerBack = "local-server-back", "normal" => "same",
         "The own server answers again.";
-    OutOfRecovery = "out-of-recovery", "normal, reconnecting, stopping receivers, electing, validating, waiting, voting again, degraded" => "same, degraded",
+    OutOfRecovery = "out-of-recovery", "entering, normal, reconnecting, stopping receivers, electing, validating, promoting, waiting, following, voting again, degraded" => "same, degraded",
         "The own server is a primary, which no record says: take no part in failover, a person has to look.";
     NotificationKept = "notification-kept", "normal" => "same",
         "A notification came while the upstream is there: keep it for the time of one notification wait.";
-    NotificationDiscarded = "notification-discarded", "normal, reconnecting, voting again, degraded, waiting" => "same",
+    NotificationDiscarded = "notification-discarded", "normal, reconnecting, electing, voting again, degraded, waiting" => "same",
         "The notification is of no use here: it is too old, or names this node, or the upstream, or may not be followed.";
     RecordMoved = "record-moved", "normal, degraded" => "entering",
         "The own record names another upstream now.";
@@ -96,9 +96,9 @@ rules! {
         "Nothing can be said about the upstream, which is no reason for a failover.";
     FailoverPaused = "failover-paused", "reconnecting, electing, validating, promoting, waiting" => "degraded",
         "The upstream is lost, and failover is paused on this node.";
-    FailoverManual = "failover-manual", "reconnecting, waiting, voting again, electing" => "degraded",
+    FailoverManual = "failover-manual", "reconnecting, waiting, voting again, electing, degraded" => "degraded",
         "The upstream is lost, and failover is set to manual on this node.";
-    LocalServerAway = "local-server-away", "reconnecting, electing" => "degraded",
+    LocalServerAway = "local-server-away", "reconnecting, electing, validating, promoting" => "degraded",
         "The upstream is lost, and so is the own server: this node can neither be promoted nor follow.";
     WitnessWaits = "witness-waits", "reconnecting" => "waiting",
         "The primary is lost: a witness waits for the word of the new one.";
@@ -121,6 +121,8 @@ rules! {
         "This node is not the one to be promoted: wait for the word of the one that is.";
     ElectionCancelled = "election-cancelled", "electing" => "degraded",
         "What this node sees does not allow a promotion.";
+    SuccessorKnown = "successor-known", "electing" => "degraded",
+        "Another node became the primary since the upstream was lost, and this one does not follow it: it must not be promoted in its place.";
     PrimaryFound = "primary-found", "electing, promoting" => "following",
         "Another node is a primary already: follow it.";
     ElectionWon = "election-won", "electing" => "validating, promoting",
@@ -145,9 +147,9 @@ rules! {
         "The old primary is there again and this node is not promoted: tell the siblings to stay with it.";
     PromotionFailed = "promotion-failed", "promoting" => "degraded",
         "The own server did not leave recovery: stand aside and have the others vote again.";
-    PromotionCompleted = "promotion-completed", "degraded, voting again, waiting, electing" => "primary: normal",
+    PromotionCompleted = "promotion-completed", "degraded, voting again, waiting, electing, following, validating, entering, reconnecting" => "primary: normal",
         "A promotion that had been given up came through: record it and tell the siblings.";
-    PromotedByHand = "promoted-by-hand", "normal, entering, reconnecting, stopping receivers, electing, validating, waiting, voting again, degraded" => "primary: normal",
+    PromotedByHand = "promoted-by-hand", "normal, entering, reconnecting, stopping receivers, electing, validating, promoting, waiting, following, voting again, degraded" => "primary: normal",
         "The own server is a primary and its record says so.";
 
     WordAwaited = "word-awaited", "waiting" => "same",

@@ -43,6 +43,9 @@ pub struct State {
     pub early_notification: Option<(Notification, Duration)>,
     /// Elected nodes that did not act, not to be elected again before the upstream is back.
     pub passed_over: BTreeSet<NodeId>,
+    /// A node that became the primary since the upstream was lost, by its own answer or by its word. The cluster has
+    /// moved on then: a standby that did not follow must not be promoted in its place.
+    pub successor: Option<NodeId>,
     /// The node that was last elected here, and when it was first named.
     pub waited_for: Option<(NodeId, Duration)>,
     /// How often the own promotion failed since the upstream was lost, and when it failed last.
@@ -334,6 +337,7 @@ impl State {
             start_announced: false,
             early_notification: None,
             passed_over: BTreeSet::new(),
+            successor: None,
             waited_for: None,
             failed_promotions: None,
             follow_again: None,

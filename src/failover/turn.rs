@@ -9,7 +9,7 @@ use super::action::{Action, Announcement, Where};
 use super::observation::{Answer, Finished, Node, Observation, Verdict, verdict};
 use super::rules::Rule;
 use super::settings::Settings;
-use super::state::{Decision, LocalServer, Mode, Phase, PrimaryPhase, State};
+use super::state::{Cause, Decision, LocalServer, Mode, Phase, PrimaryPhase, State};
 
 /// The time within which something that is awaited is looked at again.
 pub(super) const POLL: Duration = Duration::from_secs(1);
@@ -162,6 +162,7 @@ impl<'a> Turn<'a> {
         self.next.down_since = None;
         self.next.degraded_since = None;
         self.next.passed_over.clear();
+        self.next.successor = None;
         self.next.waited_for = None;
         self.next.failed_promotions = None;
         self.next.follow_again = None;
@@ -247,6 +248,22 @@ impl<'a> Turn<'a> {
             })
             .max_by_key(|seen| (seen.timeline, std::cmp::Reverse(seen.node)))
             .map(|seen| seen.node)
+    }
+
+    /// Why this node must not go on to be promoted, as far as its own server and the pause tell.
+    pub fn unfit(&self) -> Option<(Rule, Cause, &'static str)> {
+        if self.seen.local.recovery == RecoveryState::Unknown {
+            return Some((
+                Rule::LocalServerAway,
+                Cause::LocalServer,
+                "the local server does not answer",
+            ));
+        }
+        (self.seen.local.paused != Answer::No).then_some((
+            Rule::FailoverPaused,
+            Cause::Paused,
+            "failover is paused on this node",
+        ))
     }
 
     /// Whether this node may act by itself: automatic and known not to be paused.

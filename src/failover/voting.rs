@@ -80,9 +80,11 @@ impl Turn<'_> {
 
     fn vote(mut self) -> Decision {
         let rerun = self.settings.rerun_interval;
-        if self.settings.automatic && self.seen.local.paused == Answer::Yes {
-            self.become_degraded(Cause::Paused, rerun);
-            return self.decide_paced(Rule::FailoverPaused, "failover is paused on this node");
+        if self.settings.automatic
+            && let Some((rule, cause, reason)) = self.unfit()
+        {
+            self.become_degraded(cause, rerun);
+            return self.decide_paced(rule, reason);
         }
         let records = self
             .own()
@@ -95,6 +97,14 @@ impl Turn<'_> {
                 "the record of this node or of the lost primary is missing",
             );
         };
+        if let Some(successor) = self.next.successor {
+            let reason = format!(
+                "{} became the primary since then and cannot be followed",
+                self.next.title(successor)
+            );
+            self.become_degraded(Cause::FollowFailed, rerun);
+            return self.decide_paced(Rule::SuccessorKnown, reason);
+        }
         let lost_for = self.next.lost_at.map(|lost| self.now.saturating_sub(lost));
         let judge = |turn: &Self| {
             elect(&Ballot {
@@ -126,6 +136,8 @@ impl Turn<'_> {
                 self.decide_polling(Rule::NoCandidate, reason)
             }
             Outcome::Cancelled => {
+                // What keeps this node from a decision may have kept the elected one from acting.
+                self.next.waited_for = None;
                 self.act(Action::ResetVotingStatus);
                 self.become_degraded(Cause::Cancelled, rerun);
                 self.decide_paced(Rule::ElectionCancelled, reason)
@@ -219,9 +231,9 @@ impl Turn<'_> {
             None => CommandEnd::TimedOut,
         };
         let reason = format!("the validation command {end}; {tally}");
-        if self.seen.local.paused == Answer::Yes {
-            self.become_degraded(Cause::Paused, self.settings.rerun_interval);
-            return self.decide_paced(Rule::FailoverPaused, "failover was paused on this node meanwhile");
+        if let Some((rule, cause, reason)) = self.unfit() {
+            self.become_degraded(cause, self.settings.rerun_interval);
+            return self.decide_paced(rule, reason);
         }
         if end.succeeded() {
             self.start_promotion();
@@ -331,6 +343,7 @@ impl Turn<'_> {
 
     /// Begins to follow a node that has shown that it is a primary.
     pub(super) fn start_follow(&mut self, target: NodeId) {
+        self.next.successor = Some(target);
         let until = self.now + self.settings.command_timeout;
         self.enter(Phase::Following(Follow {
             target,

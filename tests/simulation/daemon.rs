@@ -1,0 +1,608 @@
+//! A daemon: gathers, lets the core decide, carries out. The core is the real one.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use repmgr::failover::{
+    self, Action, Answer, CommandEnd, ConnectFailure, Finished, Local, Needs, Notification, Observation, RecordChange,
+    Seen, State, Where,
+};
+use repmgr::types::{Lsn, NodeId, NodeType, RecoveryState, TimelineId};
+
+use crate::invariants;
+use crate::world::{CONNECT_TIMEOUT, Command, Event, Promotion, World};
+
+pub struct Daemon {
+    pub generation: u64,
+    pub token: u64,
+    pub gathering: bool,
+    pub state: State,
+    pub needs: Needs,
+    pub turn_began: u64,
+    pub turn_ends: u64,
+    pub seen: Observation,
+    pub results: Vec<Finished>,
+    /// When `name()` last changed, for the limit on transitional states.
+    pub in_state_since: u64,
+    /// Turns within the current second.
+    pub busy: (u64, u64),
+    /// When the election that is being acted on was decided, and by which records.
+    pub decided: Option<(u64, Rc<crate::server::Metadata>)>,
+}
+
+fn nothing_seen() -> Observation {
+    Observation {
+        now: Duration::ZERO,
+        local: Local::silent(),
+        nodes: None,
+        own_record_on_primary: None,
+        upstream: None,
+        others: Vec::new(),
+        finished: Vec::new(),
+    }
+}
+
+impl World {
+    pub fn daemon_up(&mut self, host: usize) {
+        if self.hosts[host].daemon.is_some() || self.hosts[host].server.destroyed {
+            return;
+        }
+        if !self.hosts[host].server.serves(self.now) && self.random.chance(90) {
+            self.at(3000, Event::DaemonUp { host });
+            return;
+        }
+        self.next_generation += 1;
+        let generation = self.next_generation;
+        self.hosts[host].daemon = Some(Daemon {
+            generation,
+            token: 0,
+            gathering: false,
+            state: State::new(self.hosts[host].id),
+            needs: Needs::default(),
+            turn_began: self.now,
+            turn_ends: self.now,
+            seen: nothing_seen(),
+            results: Vec::new(),
+            in_state_since: self.now,
+            busy: (0, 0),
+            decided: None,
+        });
+        if self.hosts[host].server.serves(self.now) {
+            let memory = &mut self.hosts[host].server.memory;
+            memory.node_id_set = true;
+            memory.pid = Some(generation);
+        }
+        self.log(|| format!("daemon of node {} starts", host + 1));
+        self.wake(host, 0);
+    }
+
+    fn wake(&mut self, host: usize, delay: u64) {
+        let Some(daemon) = &mut self.hosts[host].daemon else {
+            return;
+        };
+        daemon.token += 1;
+        let (generation, token) = (daemon.generation, daemon.token);
+        self.at(
+            delay,
+            Event::TurnStart {
+                host,
+                generation,
+                token,
+            },
+        );
+    }
+
+    fn is_current(&self, host: usize, generation: u64, token: u64) -> bool {
+        self.hosts[host]
+            .daemon
+            .as_ref()
+            .is_some_and(|daemon| daemon.generation == generation && daemon.token == token)
+    }
+
+    pub fn turn_start(&mut self, host: usize, generation: u64, token: u64) {
+        if !self.is_current(host, generation, token) {
+            return;
+        }
+        let now = Duration::from_millis(self.now);
+        let daemon = self.hosts[host].daemon.as_mut().expect("is current");
+        daemon.needs = daemon.state.needs(now);
+        daemon.gathering = true;
+        daemon.seen = nothing_seen();
+        daemon.turn_began = self.now;
+        daemon.turn_ends = self.now;
+        let mut others = daemon.needs.ask.clone();
+        others.extend(daemon.needs.upstream);
+        others.sort_unstable();
+        others.dedup();
+        let mut last = 0;
+        for id in std::iter::once(self.hosts[host].id).chain(others) {
+            if let Some(of) = self.host_of(id) {
+                let delay = self.random.between(1, 30);
+                last = last.max(delay);
+                self.at(
+                    delay,
+                    Event::Sample {
+                        host,
+                        generation,
+                        token,
+                        of,
+                    },
+                );
+            }
+        }
+        self.at(
+            last,
+            Event::TurnEnd {
+                host,
+                generation,
+                token,
+            },
+        );
+    }
+
+    pub fn sample(&mut self, host: usize, generation: u64, token: u64, of: usize) {
+        if !self.is_current(host, generation, token) {
+            return;
+        }
+        if of == host {
+            let local = self.local(host);
+            let nodes =
+                (local.recovery != RecoveryState::Unknown).then(|| self.hosts[host].server.metadata.nodes.clone());
+            let daemon = self.hosts[host].daemon.as_mut().expect("is current");
+            daemon.seen.local = local;
+            daemon.seen.nodes = nodes;
+            return;
+        }
+        let reached = self.connect(host, of);
+        let id = self.hosts[of].id;
+        let recovery = if self.hosts[of].server.primary || self.hosts[of].server.witness {
+            RecoveryState::Primary
+        } else {
+            RecoveryState::Standby
+        };
+        let seen = match reached {
+            Err(failure) => Seen::unreachable(id, failure),
+            Ok(()) => self.answers(host, of, recovery),
+        };
+        let own = self.hosts[host].id;
+        let own_record = (reached.is_ok() && self.hosts[of].server.primary)
+            .then(|| {
+                self.hosts[of]
+                    .server
+                    .metadata
+                    .nodes
+                    .iter()
+                    .find(|node| node.id == own)
+                    .cloned()
+            })
+            .flatten();
+        let now = self.now;
+        let daemon = self.hosts[host].daemon.as_mut().expect("is current");
+        if daemon.needs.upstream == Some(id) {
+            daemon.seen.upstream = Some(reached.map(|()| recovery));
+            daemon.seen.own_record_on_primary = own_record;
+        }
+        if daemon.needs.ask.contains(&id) {
+            daemon.seen.others.push(seen);
+        }
+        if reached == Err(ConnectFailure::Silent) {
+            daemon.turn_ends = daemon.turn_ends.max(now + CONNECT_TIMEOUT);
+        }
+    }
+
+    fn answers(&self, host: usize, of: usize, recovery: RecoveryState) -> Seen {
+        let other = &self.hosts[of];
+        let memory = &other.server.memory;
+        let living = other.daemon.as_ref().map(|daemon| daemon.generation);
+        let own = &self.hosts[host].server;
+        let standby = !own.primary && !own.witness;
+        Seen {
+            node: other.id,
+            reached: Ok(()),
+            daemon_registered: Answer::from(Some(memory.pid.is_some())),
+            daemon_running: Answer::from(Some(memory.pid.is_some() && memory.pid == living)),
+            daemon_paused: Answer::from(Some(other.server.paused)),
+            recovery,
+            receive_lsn: (!other.server.primary && !other.server.witness).then_some(Lsn(other.server.lsn)),
+            timeline: Some(TimelineId(other.server.timeline)),
+            upstream_last_seen: memory
+                .upstream_seen_at
+                .map(|at| Duration::from_secs((self.now - at) / 1000)),
+            upstream: memory.upstream,
+            wal_receiver: Answer::from(Some(self.receives(of))),
+            followable: if standby && other.server.primary {
+                Answer::from(Some(own.can_follow(&other.server)))
+            } else {
+                Answer::Unknown
+            },
+        }
+    }
+
+    /// Whether a WAL receiver is connected.
+    fn receives(&self, host: usize) -> bool {
+        let server = &self.hosts[host].server;
+        let fresh = server.last_message.is_some_and(|at| self.now - at < 1000);
+        fresh && !server.receiver_held
+    }
+
+    fn local(&self, host: usize) -> Local {
+        let server = &self.hosts[host].server;
+        if !server.serves(self.now) {
+            return Local::silent();
+        }
+        let generation = self.hosts[host].daemon.as_ref().map(|daemon| daemon.generation);
+        let out_of_recovery = server.primary || server.witness;
+        let aside = self.hosts[host]
+            .daemon
+            .as_ref()
+            .is_some_and(|daemon| daemon.state.standing_aside);
+        Local {
+            recovery: if out_of_recovery {
+                RecoveryState::Primary
+            } else {
+                RecoveryState::Standby
+            },
+            receive_lsn: (!out_of_recovery).then_some(Lsn(server.lsn)),
+            replay_paused: Answer::from(Some(server.replay_paused)),
+            wal_message_age: server.last_message.map(|at| Duration::from_millis(self.now - at)),
+            notification: server.memory.notification,
+            paused: Answer::from(Some(server.paused)),
+            voting_term: Some(server.metadata.term),
+            registered: Answer::from(Some(
+                server.memory.node_id_set && (aside || server.memory.pid == generation),
+            )),
+        }
+    }
+
+    pub fn turn_end(&mut self, host: usize, generation: u64, token: u64) {
+        if !self.is_current(host, generation, token) {
+            return;
+        }
+        let now = self.now;
+        let daemon = self.hosts[host].daemon.as_mut().expect("is current");
+        if daemon.turn_ends > now {
+            let wait = daemon.turn_ends - now;
+            daemon.turn_ends = now;
+            self.at(
+                wait,
+                Event::TurnEnd {
+                    host,
+                    generation,
+                    token,
+                },
+            );
+            return;
+        }
+        daemon.gathering = false;
+        let mut seen = std::mem::replace(&mut daemon.seen, nothing_seen());
+        seen.now = Duration::from_millis(now);
+        seen.finished = std::mem::take(&mut daemon.results);
+        let before = daemon.state.clone();
+        let decision = failover::step(&self.hosts[host].settings, &before, &seen);
+        self.turns += 1;
+        *self.fired.entry(decision.rule).or_default() += 1;
+        if self.trace && (before.name() != decision.next.name() || decision.actions.len() > 1) {
+            self.log(|| {
+                format!(
+                    "node {} {} -> {}: {}: {} {:?}",
+                    host + 1,
+                    before.name(),
+                    decision.next.name(),
+                    decision.rule.name(),
+                    decision.reason,
+                    decision.actions
+                )
+            });
+        }
+        invariants::check_decision(self, host, &before, &seen, &decision);
+        let wake_at = decision.wake_at.as_millis() as u64;
+        if let Some(daemon) = &mut self.hosts[host].daemon {
+            if before.name() != decision.next.name() {
+                daemon.in_state_since = now;
+            }
+            daemon.state = decision.next;
+        }
+        for action in decision.actions {
+            self.carry_out(host, action);
+        }
+        let early = self.hosts[host]
+            .daemon
+            .as_ref()
+            .is_some_and(|daemon| !daemon.results.is_empty());
+        self.wake(host, if early { 0 } else { wake_at.saturating_sub(now) });
+    }
+
+    pub fn deliver_result(&mut self, host: usize, generation: u64, result: Finished) {
+        let Some(daemon) = &mut self.hosts[host].daemon else {
+            return;
+        };
+        if daemon.generation != generation {
+            return;
+        }
+        daemon.results.push(result);
+        if !daemon.gathering {
+            self.wake(host, 0);
+        }
+    }
+
+    fn result(&mut self, host: usize, delay: u64, result: Finished) {
+        if let Some(daemon) = &self.hosts[host].daemon {
+            let generation = daemon.generation;
+            self.at(
+                delay,
+                Event::Result {
+                    host,
+                    generation,
+                    result,
+                },
+            );
+        }
+    }
+
+    fn reach_primary(&mut self, from: usize, id: NodeId) -> Option<usize> {
+        let to = self.host_of(id)?;
+        (self.connect(from, to).is_ok() && self.hosts[to].server.primary).then_some(to)
+    }
+
+    fn carry_out(&mut self, host: usize, action: Action) {
+        let own = self.hosts[host].id;
+        let now = self.now;
+        let serves = self.hosts[host].server.serves(now);
+        let generation = self.hosts[host].daemon.as_ref().map_or(0, |daemon| daemon.generation);
+        let server = &mut self.hosts[host].server;
+        match action {
+            Action::Announce(announcement) => {
+                if let Where::On(node) = announcement.to
+                    && self.host_of(node).is_none()
+                {
+                    self.fail(format!(
+                        "event {} is to be written on an unknown node",
+                        announcement.event
+                    ));
+                }
+            }
+            Action::ResetVotingStatus if serves => server.memory.notification = None,
+            Action::SetUpstreamLastSeen(upstream) if serves => {
+                server.memory.upstream = Some(upstream);
+                server.memory.upstream_seen_at = Some(now);
+            }
+            Action::SetUpstreamNodeId(upstream) if serves => server.memory.upstream = upstream,
+            Action::RegisterDaemon if serves => {
+                server.memory.node_id_set = true;
+                server.memory.pid = Some(generation);
+            }
+            Action::StandAside(aside) if serves => server.memory.pid = (!aside).then_some(generation),
+            Action::ResetVotingStatus
+            | Action::SetUpstreamLastSeen(_)
+            | Action::SetUpstreamNodeId(_)
+            | Action::RegisterDaemon
+            | Action::StandAside(_) => {}
+            Action::RunPromoteCommand => {
+                let behaviour = self.hosts[host].promote;
+                self.at(
+                    100,
+                    Event::PromoteCheck {
+                        host,
+                        generation,
+                        behaviour,
+                    },
+                );
+            }
+            Action::RunFollowCommand(target) => self.run_follow(host, generation, target),
+            Action::RunValidation { .. } => {
+                let code = i32::from(self.hosts[host].validation_rejects);
+                let delay = self.random.between(50, 1500);
+                self.result(host, delay, Finished::Validation(CommandEnd::Exited(code)));
+            }
+            Action::Notify { nodes, value } => {
+                for id in nodes {
+                    if let Some(to) = self.host_of(id) {
+                        let delay = self.random.between(1, 60);
+                        self.at(delay, Event::Deliver { from: host, to, value });
+                    }
+                }
+            }
+            Action::StopWalReceiver => {
+                server.receiver_held = true;
+                let delay = self.random.between(200, 3000);
+                self.result(host, delay, Finished::WalReceiverStopped(true));
+            }
+            Action::RestoreWalReceiver => server.receiver_held = false,
+            Action::ResumeReplay => {
+                server.replay_paused = false;
+                self.result(host, 20, Finished::ReplayResumed(true));
+            }
+            Action::RecordOwnPromotion => {
+                self.write(host, |records| records.promote(own));
+            }
+            Action::IncrementVotingTerm => {
+                self.write(host, |records| records.term += 1);
+            }
+            Action::RecordActive { on, active, .. } => {
+                if let Some(to) = self.reach_primary(host, on) {
+                    self.write(to, |records| {
+                        if let Some(node) = records.node_mut(own) {
+                            node.active = active;
+                        }
+                    });
+                }
+            }
+            Action::RecordUpstream(primary) => {
+                if let Some(to) = self.reach_primary(host, primary) {
+                    self.write(to, |records| records.follow(own, primary));
+                }
+            }
+            Action::BecomeStandby(primary) => {
+                let change = match self.reach_primary(host, primary) {
+                    Some(to) => {
+                        self.write(to, |records| records.follow(own, primary));
+                        RecordChange::Done
+                    }
+                    None => RecordChange::Failed,
+                };
+                let delay = self.random.between(10, 2500);
+                self.result(host, delay, Finished::BecameStandby(change));
+            }
+            Action::AdoptPrimary(primary) => {
+                let change = match self.reach_primary(host, primary) {
+                    Some(to) => {
+                        self.write(to, |records| records.follow(own, primary));
+                        self.hosts[host].server.metadata = Rc::clone(&self.hosts[to].server.metadata);
+                        RecordChange::Done
+                    }
+                    None => RecordChange::Failed,
+                };
+                let delay = self.random.between(10, 2500);
+                self.result(host, delay, Finished::PrimaryAdopted(change));
+            }
+            Action::Exit(code) => self.fail(format!("node {} exits with {code:?}", host + 1)),
+        }
+    }
+
+    /// `repmgr standby promote` first looks whether any active node is a primary.
+    pub fn promote_check(&mut self, host: usize, generation: u64, behaviour: Command) {
+        let end = |this: &mut World, delay: u64, end: CommandEnd| {
+            let result = Finished::PromoteCommand(end);
+            this.at(
+                delay,
+                Event::Result {
+                    host,
+                    generation,
+                    result,
+                },
+            );
+        };
+        match behaviour {
+            Command::Fails => return end(self, 300, CommandEnd::Exited(1)),
+            Command::Killed => return end(self, 300, CommandEnd::Signalled(9)),
+            Command::Lies => return end(self, 300, CommandEnd::Exited(0)),
+            Command::Hangs => {
+                let delay = self.hosts[host].settings.promote_timeout.as_millis() as u64;
+                return end(self, delay, CommandEnd::TimedOut);
+            }
+            Command::Works | Command::KilledLate | Command::WithoutRecords => {}
+        }
+        let others: Vec<usize> = self.hosts[host]
+            .server
+            .metadata
+            .nodes
+            .iter()
+            .filter(|node| node.active && node.node_type != NodeType::Witness && node.id != self.hosts[host].id)
+            .filter_map(|node| self.host_of(node.id))
+            .collect();
+        for other in others {
+            if self.connect(host, other).is_ok() && self.hosts[other].server.primary {
+                return end(self, 50, CommandEnd::Exited(8));
+            }
+        }
+        let delay = self.random.between(200, 2500);
+        self.at(
+            delay,
+            Event::Promote {
+                host,
+                generation,
+                behaviour,
+            },
+        );
+    }
+
+    pub fn promote_effect(&mut self, host: usize, generation: u64, behaviour: Command) {
+        let now = self.now;
+        let server = &self.hosts[host].server;
+        let end = if !server.serves(now) || server.primary {
+            CommandEnd::Exited(8)
+        } else {
+            let parent = server.branch;
+            let branch = self.new_branch();
+            let own = self.hosts[host].id;
+            self.hosts[host].server.promote(branch);
+            self.log(|| format!("server of node {} is promoted", host + 1));
+            let decided = self.hosts[host]
+                .daemon
+                .as_ref()
+                .and_then(|daemon| daemon.decided.clone());
+            if let Some((decided, records)) = decided {
+                let promotion = Promotion {
+                    host,
+                    decided,
+                    parent,
+                    records,
+                };
+                invariants::check_promotion(self, &promotion);
+                self.promotions.push(promotion);
+            }
+            match behaviour {
+                Command::KilledLate => CommandEnd::Signalled(9),
+                Command::WithoutRecords => CommandEnd::Exited(0),
+                _ => {
+                    self.write(host, |records| records.promote(own));
+                    CommandEnd::Exited(0)
+                }
+            }
+        };
+        let result = Finished::PromoteCommand(end);
+        self.at(
+            300,
+            Event::Result {
+                host,
+                generation,
+                result,
+            },
+        );
+    }
+
+    fn run_follow(&mut self, host: usize, generation: u64, target: NodeId) {
+        let Some(target) = self.host_of(target) else { return };
+        let delay = match self.hosts[host].follow {
+            Command::Hangs => self.hosts[host].settings.command_timeout.as_millis() as u64,
+            _ => self.random.between(100, 2000),
+        };
+        self.at(
+            delay,
+            Event::Follow {
+                host,
+                generation,
+                target,
+            },
+        );
+    }
+
+    pub fn follow_effect(&mut self, host: usize, generation: u64, target: usize) {
+        let works = self.hosts[host].follow == Command::Works;
+        let end = if !works {
+            CommandEnd::Exited(1)
+        } else {
+            let reached = self.connect(host, target).is_ok() && self.hosts[host].server.serves(self.now);
+            let other = &self.hosts[target].server;
+            if reached && other.primary && self.hosts[host].server.can_follow(other) {
+                let (own, upstream) = (self.hosts[host].id, self.hosts[target].id);
+                self.hosts[host].server.source = Some(target);
+                self.write(target, |records| records.follow(own, upstream));
+                if self.random.chance(40) {
+                    // Restarted rather than reloaded.
+                    self.hosts[host].server.forget();
+                    self.hosts[host].server.starting_until = self.now + self.random.between(100, 1500);
+                }
+                CommandEnd::Exited(0)
+            } else {
+                CommandEnd::Exited(23)
+            }
+        };
+        let result = Finished::FollowCommand(end);
+        self.at(
+            20,
+            Event::Result {
+                host,
+                generation,
+                result,
+            },
+        );
+    }
+
+    /// A notification that no daemon sent.
+    pub fn notify_by_hand(&mut self, to: usize, value: Notification) {
+        if self.hosts[to].server.memory.node_id_set {
+            self.hosts[to].server.memory.notification = Some(value);
+        }
+    }
+}

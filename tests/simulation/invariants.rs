@@ -1,0 +1,158 @@
+//! What must hold after every step, judged from outside the core.
+
+use std::rc::Rc;
+
+use repmgr::failover::{Action, Decision, Mode, Observation, PrimaryPhase, Rule, State, Verdict, verdict};
+use repmgr::types::{NodeType, RecoveryState};
+
+use crate::world::{Promotion, World};
+
+/// Longer than any transitional state may last with the settings of the simulation.
+const LONGEST_TRANSITION: u64 = 180_000;
+
+/// Checks one decision of one daemon.
+pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Observation, decision: &Decision) {
+    let rule = decision.rule;
+    let label = format!("node {} {}: {}", host + 1, rule.name(), decision.reason);
+    let listed = |list: &str, name: &str| list.split(", ").any(|entry| entry == name);
+    if !listed(rule.from(), before.name()) {
+        world.fail(format!(
+            "{label}: the table does not have it in state {}",
+            before.name()
+        ));
+    }
+    let same = before.name() == decision.next.name();
+    if !(listed(rule.to(), decision.next.name()) || same && listed(rule.to(), "same")) {
+        world.fail(format!(
+            "{label}: the table does not have it lead from {} to {}",
+            before.name(),
+            decision.next.name()
+        ));
+    }
+    if decision.reason.is_empty() {
+        world.fail(format!("{label}: no reason"));
+    }
+
+    let now = world.now;
+    if let Some(daemon) = &mut world.hosts[host].daemon {
+        let second = now / 1000;
+        daemon.busy = if daemon.busy.0 == second {
+            (second, daemon.busy.1 + 1)
+        } else {
+            (second, 1)
+        };
+        let (turns, since) = (daemon.busy.1, daemon.in_state_since);
+        let resting = decision.next.is_degraded()
+            || matches!(
+                decision.next.name(),
+                "normal" | "primary: normal" | "primary: searching" | "starting"
+            );
+        if turns > 40 {
+            world.fail(format!("{label}: {turns} turns within one second"));
+        }
+        if same && !resting && now - since > LONGEST_TRANSITION {
+            world.fail(format!(
+                "{label}: in state {} for {} s",
+                before.name(),
+                (now - since) / 1000
+            ));
+        }
+    }
+
+    let promotes = decision.actions.contains(&Action::RunPromoteCommand);
+    if promotes || rule == Rule::ElectionWon {
+        check_right_to_promote(world, host, before, seen, &label);
+    }
+    if rule == Rule::ElectionWon {
+        check_majority(world, seen, &decision.next, &label);
+        let records = Rc::clone(&world.hosts[host].server.metadata);
+        if let Some(daemon) = &mut world.hosts[host].daemon {
+            daemon.decided = Some((now, records));
+        }
+    }
+    if decision
+        .actions
+        .iter()
+        .any(|action| matches!(action, Action::RunFollowCommand(_)))
+        && (!world.hosts[host].settings.automatic
+            || world.hosts[host].server.paused && seen.local.paused != repmgr::failover::Answer::No)
+    {
+        world.fail(format!("{label}: follows although it is manual or paused"));
+    }
+    if matches!(decision.next.mode, Mode::Primary(PrimaryPhase::Normal))
+        && rule == Rule::Promoted
+        && seen.local.recovery != RecoveryState::Primary
+    {
+        world.fail(format!("{label}: claims a promotion that the server does not confirm"));
+    }
+}
+
+fn check_right_to_promote(world: &mut World, host: usize, before: &State, seen: &Observation, label: &str) {
+    let own = world.hosts[host].id;
+    let priority = before.node(own).map_or(0, |node| node.priority);
+    if !world.hosts[host].settings.automatic || seen.local.paused != repmgr::failover::Answer::No || priority <= 0 {
+        world.fail(format!(
+            "{label}: promotes although it is manual, paused or of priority 0"
+        ));
+    }
+    let node_type = before.node(own).map(|node| node.node_type);
+    if node_type == Some(NodeType::Witness) {
+        world.fail(format!("{label}: promotes a witness"));
+    }
+    let probe = seen.upstream.as_ref().map(verdict);
+    if probe == Some(Verdict::Up) || (probe.is_none() && before.last_probe.as_ref().map(verdict) != Some(Verdict::Down))
+    {
+        world.fail(format!("{label}: promotes although it saw the primary"));
+    }
+}
+
+/// Counts the votes again, from the records and the answers alone.
+fn check_majority(world: &mut World, seen: &Observation, state: &State, label: &str) {
+    let Some(upstream) = state.upstream else {
+        return world.fail(format!("{label}: no upstream"));
+    };
+    let siblings = state.siblings(upstream);
+    let visible = siblings
+        .iter()
+        .filter(|id| seen.of(**id).is_some_and(|seen| seen.reached.is_ok()))
+        .count();
+    if !siblings.is_empty() && (visible + 1) * 2 <= siblings.len() + 1 {
+        world.fail(format!(
+            "{label}: {} of {} are no majority",
+            visible + 1,
+            siblings.len() + 1
+        ));
+    }
+}
+
+/// Two servers that left the same timeline by daemons' elections, although the two nodes could see each other
+/// all the while and went by the same records.
+pub fn check_promotion(world: &mut World, promotion: &Promotion) {
+    let clash = world.promotions.iter().find(|other| {
+        let since = other.decided.min(promotion.decided).saturating_sub(5000);
+        other.parent == promotion.parent
+            && other.host != promotion.host
+            && world.last_cut[other.host][promotion.host] < since
+            && world.last_cut[promotion.host][other.host] < since
+            && other.records.nodes == promotion.records.nodes
+            && attached(world, other) == attached(world, promotion)
+            && attached(world, promotion).is_some()
+    });
+    if let Some(other) = clash {
+        let text = format!(
+            "nodes {} (decided at {:.3}) and {} (decided at {:.3}) are both promoted from one timeline and saw each other",
+            other.host + 1,
+            other.decided as f64 / 1000.0,
+            promotion.host + 1,
+            promotion.decided as f64 / 1000.0,
+        );
+        world.fail(text);
+    }
+}
+
+/// The upstream by which the others count this node among the voters.
+fn attached(world: &World, promotion: &Promotion) -> Option<repmgr::types::NodeId> {
+    let own = world.hosts[promotion.host].id;
+    let node = promotion.records.nodes.iter().find(|node| node.id == own)?;
+    node.upstream.filter(|_| node.active)
+}

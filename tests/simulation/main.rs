@@ -1,0 +1,94 @@
+//! Clusters in virtual time, driven by the real failover core.
+//!
+//! Each seed builds a cluster of two to seven nodes with settings of its own, lets servers, daemons, links,
+//! commands and people misbehave, heals everything, and looks whether the cluster is well. After each
+//! decision the invariants are checked. `SIMULATION_SEED=n` runs one seed and tells its story;
+//! `SIMULATION_SEEDS=count` sets how many are run, `SIMULATION_FIRST=n` where they begin.
+
+mod daemon;
+mod invariants;
+mod random;
+mod scenario;
+mod server;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use repmgr::failover::Rule;
+
+const DEFAULT_SEEDS: u64 = 10_000;
+
+/// Rules that the simulation has no occasion for; unit tests of the core cover them.
+const NOT_SIMULATED: &[Rule] = &[
+    Rule::UnknownType,
+    Rule::NotRegistered,
+    Rule::DegradedTooLong,
+    Rule::NoRecordedPrimary,
+    Rule::ElectionDelayed,
+    Rule::ToldToPromote,
+];
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn seeds_hold_the_invariants() {
+    if let Some(seed) = number("SIMULATION_SEED") {
+        let world = scenario::run(seed, true);
+        assert!(world.failures.is_empty(), "seed {seed}: {}", world.failures.join("\n"));
+        return;
+    }
+    let first = number("SIMULATION_FIRST").unwrap_or(1);
+    let count = number("SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS);
+    let next = AtomicU64::new(first);
+    let totals = Mutex::new((BTreeMap::<Rule, u64>::new(), Vec::<String>::new(), 0u64, 0u64));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        break;
+                    }
+                    let world = scenario::run(seed, false);
+                    let mut totals = totals.lock().expect("no thread panics while it holds this");
+                    for (rule, fired) in &world.fired {
+                        *totals.0.entry(*rule).or_default() += fired;
+                    }
+                    totals.1.extend(
+                        world
+                            .failures
+                            .iter()
+                            .map(|failure| format!("SIMULATION_SEED={seed}: {failure}")),
+                    );
+                    totals.2 += world.turns;
+                    totals.3 += world.promotions.len() as u64;
+                }
+            });
+        }
+    });
+    let (fired, failures, turns, promotions) = totals.into_inner().expect("all threads are done");
+    println!("{count} seeds, {turns} turns, {promotions} promotions");
+    for rule in Rule::ALL {
+        println!("{:>10}  {}", fired.get(rule).copied().unwrap_or(0), rule.name());
+    }
+    let shown: Vec<&str> = failures.iter().take(20).map(String::as_str).collect();
+    assert!(
+        failures.is_empty(),
+        "{} seeds failed:\n{}",
+        failures.len(),
+        shown.join("\n")
+    );
+    if count >= DEFAULT_SEEDS {
+        let silent: Vec<&str> = Rule::ALL
+            .iter()
+            .filter(|rule| !fired.contains_key(rule) && !NOT_SIMULATED.contains(rule))
+            .map(|rule| rule.name())
+            .collect();
+        assert!(silent.is_empty(), "rules that never fired: {}", silent.join(", "));
+    }
+}

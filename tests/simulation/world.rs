@@ -1,0 +1,325 @@
+//! Virtual time, the network, and what moves by itself: write-ahead log, restarts, faults.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::rc::Rc;
+
+use repmgr::failover::{ConnectFailure, Finished, Notification, Rule, Settings};
+use repmgr::types::NodeId;
+
+use crate::daemon::Daemon;
+use crate::random::Random;
+use crate::scenario::Fault;
+use crate::server::{Metadata, Server};
+
+/// How long a connection attempt may take, in milliseconds.
+pub const CONNECT_TIMEOUT: u64 = 2000;
+/// How often WAL moves.
+const WAL_TICK: u64 = 400;
+
+/// What the user's commands do on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    Works,
+    /// Exit code 1 without any effect.
+    Fails,
+    /// Killed by a signal before any effect.
+    Killed,
+    /// Killed by a signal after its effect.
+    KilledLate,
+    /// Works, but the records stay as they are.
+    WithoutRecords,
+    /// Exit code 0 without any effect.
+    Lies,
+    /// Does not end before its deadline, without any effect.
+    Hangs,
+}
+
+pub enum Event {
+    Wal,
+    TurnStart {
+        host: usize,
+        generation: u64,
+        token: u64,
+    },
+    Sample {
+        host: usize,
+        generation: u64,
+        token: u64,
+        of: usize,
+    },
+    TurnEnd {
+        host: usize,
+        generation: u64,
+        token: u64,
+    },
+    Result {
+        host: usize,
+        generation: u64,
+        result: Finished,
+    },
+    Deliver {
+        from: usize,
+        to: usize,
+        value: Notification,
+    },
+    PromoteCheck {
+        host: usize,
+        generation: u64,
+        behaviour: Command,
+    },
+    Promote {
+        host: usize,
+        generation: u64,
+        behaviour: Command,
+    },
+    Follow {
+        host: usize,
+        generation: u64,
+        target: usize,
+    },
+    ServerUp {
+        host: usize,
+    },
+    DaemonUp {
+        host: usize,
+    },
+    Fault(Fault),
+}
+
+/// One host: a server, perhaps a daemon, and how the commands behave there.
+pub struct Host {
+    pub id: NodeId,
+    pub server: Server,
+    pub settings: Settings,
+    pub daemon: Option<Daemon>,
+    pub promote: Command,
+    pub follow: Command,
+    pub validation_rejects: bool,
+    /// What clients are told in place of a login.
+    pub refuses: Option<ConnectFailure>,
+    /// Names have no address here.
+    pub names_fail: bool,
+}
+
+/// A server that left recovery by a daemon's command.
+#[derive(Debug, Clone)]
+pub struct Promotion {
+    pub host: usize,
+    pub decided: u64,
+    /// The branch that it left.
+    pub parent: u64,
+    /// The records by which the election was decided.
+    pub records: Rc<Metadata>,
+}
+
+pub struct World {
+    pub random: Random,
+    pub now: u64,
+    pub sequence: u64,
+    pub queue: BinaryHeap<Reverse<(u64, u64)>>,
+    pub events: BTreeMap<u64, Event>,
+    pub hosts: Vec<Host>,
+    /// `links[a][b]`: packets from a arrive at b.
+    pub links: Vec<Vec<bool>>,
+    /// Percentage of connections that get no answer.
+    pub loss: u64,
+    /// When a link or login between two hosts last failed.
+    pub last_cut: Vec<Vec<u64>>,
+    pub next_branch: u64,
+    pub next_generation: u64,
+    pub fired: BTreeMap<Rule, u64>,
+    pub promotions: Vec<Promotion>,
+    pub trace: bool,
+    pub failures: Vec<String>,
+    pub turns: u64,
+}
+
+impl World {
+    pub fn at(&mut self, delay: u64, event: Event) {
+        self.sequence += 1;
+        self.queue.push(Reverse((self.now + delay, self.sequence)));
+        self.events.insert(self.sequence, event);
+    }
+
+    pub fn log(&self, text: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>8.3}  {}", self.now as f64 / 1000.0, text());
+        }
+    }
+
+    pub fn fail(&mut self, text: String) {
+        self.log(|| format!("VIOLATION {text}"));
+        self.failures
+            .push(format!("at {:.3} s: {text}", self.now as f64 / 1000.0));
+    }
+
+    pub fn host_of(&self, id: NodeId) -> Option<usize> {
+        self.hosts.iter().position(|host| host.id == id)
+    }
+
+    /// Whether a server answers another host's login, or what it gets instead.
+    pub fn connect(&mut self, from: usize, to: usize) -> Result<(), ConnectFailure> {
+        if from != to {
+            if self.hosts[from].names_fail {
+                self.last_cut[from][to] = self.now;
+                return Err(ConnectFailure::NameNotResolved);
+            }
+            let linked = self.links[from][to] && self.links[to][from];
+            if !linked || self.hosts[to].server.host_down || (self.loss > 0 && self.random.chance(self.loss)) {
+                self.last_cut[from][to] = self.now;
+                self.last_cut[to][from] = self.now;
+                return Err(ConnectFailure::Silent);
+            }
+        }
+        let server = &self.hosts[to].server;
+        if !server.up || server.host_down {
+            return Err(ConnectFailure::Refused);
+        }
+        if self.now < server.starting_until {
+            return Err(ConnectFailure::NotAccepting);
+        }
+        match self.hosts[to].refuses {
+            Some(failure) if from != to => {
+                self.last_cut[from][to] = self.now;
+                Err(failure)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs until nothing is left before `end`, or an invariant is broken.
+    pub fn run_until(&mut self, end: u64) {
+        while let Some(Reverse((at, sequence))) = self.queue.peek().copied() {
+            if at > end || !self.failures.is_empty() {
+                break;
+            }
+            self.queue.pop();
+            self.now = at;
+            let event = self.events.remove(&sequence).expect("every queued event is stored");
+            self.handle(event);
+        }
+        self.now = self.now.max(end);
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Wal => {
+                self.move_wal();
+                self.at(WAL_TICK, Event::Wal);
+            }
+            Event::TurnStart {
+                host,
+                generation,
+                token,
+            } => self.turn_start(host, generation, token),
+            Event::Sample {
+                host,
+                generation,
+                token,
+                of,
+            } => self.sample(host, generation, token, of),
+            Event::TurnEnd {
+                host,
+                generation,
+                token,
+            } => self.turn_end(host, generation, token),
+            Event::Result {
+                host,
+                generation,
+                result,
+            } => self.deliver_result(host, generation, result),
+            Event::Deliver { from, to, value } => {
+                if self.connect(from, to).is_ok() && self.hosts[to].server.memory.node_id_set {
+                    self.hosts[to].server.memory.notification = Some(value);
+                    self.log(|| format!("node {} is told {value:?}", to + 1));
+                }
+            }
+            Event::PromoteCheck {
+                host,
+                generation,
+                behaviour,
+            } => self.promote_check(host, generation, behaviour),
+            Event::Promote {
+                host,
+                generation,
+                behaviour,
+            } => self.promote_effect(host, generation, behaviour),
+            Event::Follow {
+                host,
+                generation,
+                target,
+            } => self.follow_effect(host, generation, target),
+            Event::ServerUp { host } => self.server_up(host),
+            Event::DaemonUp { host } => self.daemon_up(host),
+            Event::Fault(fault) => self.inflict(fault),
+        }
+    }
+
+    fn move_wal(&mut self) {
+        for index in 0..self.hosts.len() {
+            let server = &self.hosts[index].server;
+            if server.witness || !server.serves(self.now) {
+                continue;
+            }
+            if server.primary {
+                self.hosts[index].server.lsn += self.random.between(0, 500);
+                continue;
+            }
+            let Some(source) = server.source else { continue };
+            let linked = self.links[index][source] && self.links[source][index];
+            let other = &self.hosts[source].server;
+            if linked && !server.receiver_held && other.serves(self.now) && server.can_follow(other) {
+                let other = other.clone();
+                self.hosts[index].server.receive(&other, self.now);
+            }
+        }
+    }
+
+    pub fn server_down(&mut self, host: usize, host_down: bool) {
+        let server = &mut self.hosts[host].server;
+        server.up = false;
+        server.host_down = host_down;
+        server.forget();
+        for other in 0..self.hosts.len() {
+            self.last_cut[host][other] = self.now;
+            self.last_cut[other][host] = self.now;
+        }
+        if host_down {
+            self.hosts[host].daemon = None;
+        }
+        self.log(|| format!("server of node {} goes down (host too: {host_down})", host + 1));
+    }
+
+    pub fn server_up(&mut self, host: usize) {
+        let starting = self.now + self.random.between(100, 3000);
+        let server = &mut self.hosts[host].server;
+        if server.destroyed || (server.up && !server.host_down) {
+            return;
+        }
+        server.up = true;
+        server.host_down = false;
+        server.starting_until = starting;
+        let primary = server.primary;
+        self.log(|| format!("server of node {} comes up, primary: {primary}", host + 1));
+        if self.hosts[host].daemon.is_none() {
+            self.at(4000, Event::DaemonUp { host });
+        }
+    }
+
+    /// Changes the records on a primary.
+    pub fn write(&mut self, on: usize, change: impl FnOnce(&mut Metadata)) -> bool {
+        let now = self.now;
+        let server = &mut self.hosts[on].server;
+        if !server.primary || !server.serves(now) {
+            return false;
+        }
+        change(Rc::make_mut(&mut server.metadata));
+        true
+    }
+
+    pub fn new_branch(&mut self) -> u64 {
+        self.next_branch += 1;
+        self.next_branch
+    }
+}
