@@ -201,23 +201,23 @@ pub fn configure(settings: &Settings<'_>) -> Result<()> {
     let file = Some(settings.file).filter(|file| settings.daemon && !file.as_os_str().is_empty());
     let open = file.map(destination::open).transpose()?;
 
-    {
+    let had_syslog = {
         let mut state = state();
         state.threshold = threshold;
         state.verbose = settings.verbose;
         state.terse = settings.terse;
         state.timestamps = settings.daemon;
-        state.destinations.syslog = None;
         if file.is_none() && state.destinations.file().is_some() {
             state.destinations.restore();
         }
-    }
+        state.destinations.syslog.take().is_some()
+    };
     if !level_is_valid {
         crate::warning!("invalid log level \"{}\" in \"log_level\", using INFO", settings.level);
         crate::hint!("valid levels are: {}", LEVEL_NAMES);
     }
     if settings.daemon {
-        use_facility(settings);
+        use_facility(settings, had_syslog);
     }
     if let (Some(file), Some(open)) = (file, open) {
         if state().destinations.file() != Some(file) {
@@ -251,7 +251,7 @@ fn threshold(settings: &Settings<'_>) -> Result<(Level, bool)> {
     Ok((level, valid))
 }
 
-fn use_facility(settings: &Settings<'_>) {
+fn use_facility(settings: &Settings<'_>, had_syslog: bool) {
     let facility = match destination::asked(settings.facility) {
         Asked::Stderr => return,
         Asked::Invalid => {
@@ -266,7 +266,9 @@ fn use_facility(settings: &Settings<'_>) {
     };
     match destination::syslog(facility, settings.program) {
         Ok(syslog) => {
-            crate::notice!("log lines go to syslog facility {} from now on", settings.facility);
+            if !had_syslog {
+                crate::notice!("log lines go to syslog facility {} from now on", settings.facility);
+            }
             state().destinations.syslog = Some(syslog);
         }
         Err(error) => {
