@@ -189,12 +189,18 @@ pub fn quote_strictly(value: &str) -> String {
     }
 }
 
-/// A connection string as a person may see it: as it is if it holds no password; else with passwords hidden, also in a
-/// URI, also if the string is not valid.
+/// A connection string as a person may see it: as it was written if it holds no password, else in
+/// keyword form with the passwords hidden. One that is not valid is not shown: nobody knows what is in it.
 pub fn redact(text: &str) -> String {
-    match Conninfo::parse(text) {
-        Ok(conninfo) if conninfo.redacted() == conninfo.to_keyword_string() => text.to_owned(),
-        Ok(conninfo) => conninfo.redacted(),
-        Err(_) => "(not a valid connection string)".to_owned(),
+    let Ok(conninfo) = Conninfo::parse(text) else {
+        return "(not a valid connection string)".to_owned();
+    };
+    // A URI with a user but no "user" has a password with a bare slash in it.
+    let misread = uri::after_scheme(text).is_some() && text.contains('@') && conninfo.get("user").is_none();
+    let secret = conninfo.iter().any(|(keyword, _)| keywords::is_secret(keyword));
+    match (misread, secret) {
+        (true, _) => "(not a valid connection string)".to_owned(),
+        (false, true) => conninfo.redacted(),
+        (false, false) => text.to_owned(),
     }
 }

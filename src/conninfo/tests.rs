@@ -230,6 +230,20 @@ fn values_are_quoted_only_where_needed() {
 }
 
 #[test]
+fn a_string_without_password_is_shown_as_it_was_written() {
+    for text in ["host='n1'  user=me", "postgresql://me@n1/db", ""] {
+        assert_eq!(redact(text), text);
+    }
+    assert_eq!(
+        redact("postgresql://me:secret@n1/db"),
+        "user=me password=******** host=n1 dbname=db"
+    );
+    for text in ["host=n1 pasword=secret", "postgresql://me:sec/ret@n1/?"] {
+        assert_eq!(redact(text), "(not a valid connection string)");
+    }
+}
+
+#[test]
 fn setting_replaces_in_place_and_merging_skips_empty_values() {
     let mut conninfo = Conninfo::parse("host=a user=b port=1").unwrap();
     conninfo.set("user", "c");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{data_directory, files};
 use crate::config::{Config, grammar};
-use crate::conninfo::{Conninfo, ConninfoError};
+use crate::conninfo::{Conninfo, ConninfoError, quote_strictly};
 use crate::error::{Error, Result};
 
 /// A line of `postgresql.auto.conf`: name and value, the value without quotes and escapes.
@@ -66,26 +66,13 @@ pub fn primary_conninfo(parameters: &Conninfo, config: &Config, environment_pass
         parameters.remove("passfile");
         parameters.set("passfile", &config.passfile);
     }
-    parameters
-        .iter()
-        .map(|(keyword, value)| format!("{keyword}={}", quote_value(value)))
-        .collect::<Vec<_>>()
-        .join(" ")
+    parameters.render(|_, value| quote_strictly(value))
 }
 
 fn set_last_if_missing(parameters: &mut Conninfo, keyword: &str, value: &str) {
     if parameters.get(keyword).is_none() {
         parameters.remove(keyword);
         parameters.set(keyword, value);
-    }
-}
-
-fn quote_value(value: &str) -> String {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
-    if !value.is_empty() && value.bytes().all(bare) {
-        value.to_owned()
-    } else {
-        format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
     }
 }
 

@@ -392,3 +392,81 @@ fn tls_version(resolved: &Resolved, keyword: &str) -> Result<Option<(u8, SslVers
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conninfo::{Conninfo, Environment};
+
+    fn parameters(text: &str) -> Result<Parameters, ConninfoError> {
+        let environment = Environment::of_variables([]).with_user("me");
+        Parameters::new(&Conninfo::parse(text).unwrap().resolve(&environment).unwrap())
+    }
+
+    fn error(text: &str) -> String {
+        match parameters(text) {
+            Ok(_) => panic!("{text} was accepted"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_timeout_of_one_second_is_two_and_of_none_no_limit() {
+        let timeout = |text| parameters(text).unwrap().connect_timeout;
+        let seconds = |seconds| Some(Some(Duration::from_secs(seconds)));
+        assert_eq!(timeout(""), None);
+        assert_eq!(timeout("connect_timeout=1"), seconds(2));
+        assert_eq!(timeout("connect_timeout=' 30 '"), seconds(30));
+        assert_eq!(timeout("connect_timeout=0"), Some(None));
+        assert_eq!(timeout("connect_timeout=-5"), Some(None));
+        assert!(error("connect_timeout=2s").contains("\"connect_timeout\""));
+    }
+
+    #[test]
+    fn require_auth_lists_what_may_be_or_what_may_not() {
+        use AuthenticationMethod::{Md5, None, ScramSha256};
+        let allows = |text: &str, method| RequireAuth::parse(text).unwrap().allows(method);
+        assert!(allows("", None) && allows("", Md5));
+        assert!(allows("scram-sha-256, md5", Md5) && !allows("scram-sha-256,md5", None));
+        assert!(allows("!md5", ScramSha256) && allows("!md5", None) && !allows("!md5,!password", Md5));
+        assert!(allows("gss,none", None));
+        for wrong in ["md5,", "md5,!none", "md5,md5", "oauth", "gss", "gss,sspi"] {
+            assert!(
+                error(&format!("require_auth='{wrong}'")).contains("require_auth"),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn zero_keepalive_values_leave_it_to_the_system() {
+        let keepalive = |text| parameters(text).unwrap().keepalive;
+        let system = Keepalive {
+            enabled: true,
+            ..Keepalive::default()
+        };
+        assert_eq!(keepalive(""), system);
+        assert_eq!(
+            keepalive("keepalives_idle=0 keepalives_count=-1 tcp_user_timeout=0"),
+            system
+        );
+        assert!(!keepalive("keepalives=0").enabled);
+        let given = keepalive("keepalives_idle=60 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=1500");
+        assert_eq!(given.idle, Some(Duration::from_secs(60)));
+        assert_eq!(given.interval, Some(Duration::from_secs(5)));
+        assert_eq!(
+            (given.count, given.user_timeout),
+            (Some(3), Some(Duration::from_millis(1500)))
+        );
+    }
+
+    #[test]
+    fn the_fallback_name_gives_way() {
+        let name = |text| parameters(text).unwrap().application_name;
+        assert_eq!(name("fallback_application_name=repmgr").as_deref(), Some("repmgr"));
+        assert_eq!(
+            name("application_name=a fallback_application_name=repmgr").as_deref(),
+            Some("a")
+        );
+    }
+}

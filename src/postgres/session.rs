@@ -1,5 +1,6 @@
 //! An open session of either kind: queries with a deadline, and an end in any case.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -66,6 +67,7 @@ pub(super) struct OpenSession {
     route: Route,
     client: Client,
     driver: AbortHandle,
+    given_up: AtomicBool,
     /// Its drop tells the driver's task that nobody waits any more.
     _open: oneshot::Sender<()>,
     conninfo: Conninfo,
@@ -90,6 +92,7 @@ impl OpenSession {
             route,
             client,
             driver: task.abort_handle(),
+            given_up: AtomicBool::new(false),
             _open: open,
             conninfo,
             deadlines,
@@ -120,9 +123,15 @@ impl OpenSession {
         limit: Duration,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, QueryError> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(QueryError::ConnectionLost(
+                "it was given up after a query without answer".to_owned(),
+            ));
+        }
         match tokio::time::timeout(limit, work).await {
             Ok(result) => result.map_err(QueryError::from),
             Err(_) => {
+                self.given_up.store(true, Ordering::Relaxed);
                 self.driver.abort();
                 let cancel = self.route.clone().cancel(self.client.cancel_token());
                 tokio::spawn(tokio::time::timeout(CANCELLING, cancel));
@@ -144,7 +153,7 @@ impl OpenSession {
 
     /// Whether the session is known to be over.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed() || self.driver.is_finished()
+        self.given_up.load(Ordering::Relaxed) || self.client.is_closed()
     }
 }
 
