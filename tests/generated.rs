@@ -9,6 +9,8 @@ fn files() -> Vec<(&'static str, String)> {
         ("docs/configuration.md", repmgr::config::chapter()),
         ("docs/events.md", repmgr::events::manual()),
         ("docs/exit-codes.md", repmgr::exit_code::manual()),
+        ("man/repmgr.1", repmgr::commands::manual()),
+        ("man/repmgrd.1", repmgr::daemon::manual::manual()),
     ]
 }
 

@@ -9,6 +9,7 @@ mod checks;
 pub mod cluster;
 pub mod connecting;
 mod help;
+mod manual;
 pub mod node;
 pub mod option_table;
 mod options;
@@ -23,6 +24,7 @@ pub mod standby;
 
 use std::path::PathBuf;
 
+pub use manual::manual;
 pub use options::{ColumnFormat, Options};
 pub use parse::grammar;
 pub use program::main;

@@ -10,6 +10,7 @@ mod children;
 mod fork;
 mod gather;
 mod history;
+pub mod manual;
 mod peers;
 mod pid_file;
 mod probe;

@@ -38,7 +38,9 @@ pub fn verdict(node: &Observation, records: &[&NodeRecord], reasons: bool) -> Ve
     }
     let (status, error) = status(node, &title, &mut warnings);
     if node.replay_paused {
-        warnings.push(format!("WAL replay is paused on {title}, and WAL waits to be replayed"));
+        warnings.push(format!(
+            "WAL replay is paused on {title} with WAL to be replayed; it cannot be promoted until replay is resumed"
+        ));
     }
     let upstream = upstream(node, records, &title, &mut warnings);
     Verdict {
@@ -453,7 +455,7 @@ mod tests {
         node.attached = Attached::Asked(Attachment::Detached);
         insta::assert_snapshot!(judged(&node).warnings.join("\n"), @r#"
         node "node3" (ID: 3) is running, but its record is inactive
-        WAL replay is paused on node "node3" (ID: 3), and WAL waits to be replayed
+        WAL replay is paused on node "node3" (ID: 3) with WAL to be replayed; it cannot be promoted until replay is resumed
         node "node3" (ID: 3) is not attached to its upstream node "node1" (ID: 1)
         "#);
     }

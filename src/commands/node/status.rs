@@ -53,7 +53,6 @@ async fn gather(context: &Context, connection: &Connection, own: NodeRecord) -> 
     } else {
         None
     };
-    let standby = recovery == RecoveryState::Standby;
     Ok(Report {
         version: connection.server_version_text().await?,
         data_size: connection.total_data_size().await?,
@@ -66,10 +65,10 @@ async fn gather(context: &Context, connection: &Connection, own: NodeRecord) -> 
         max_walsenders: connection.setting_number("max_wal_senders").await?.unwrap_or(0),
         slots: slots(connection, &downstream).await?,
         upstream: upstream.map(|upstream| (upstream.node_id, upstream.node_name)),
-        lag: if standby {
-            Some(connection.replication_lag().await?)
-        } else {
-            None
+        lag: match recovery {
+            RecoveryState::Standby => Some(connection.replication_lag().await?),
+            // A standby that was promoted behind the metadata's back has nothing left to replay.
+            _ => (own.node_type == NodeType::Standby).then_some(0),
         },
         received: connection.receive_lsn().await?,
         replayed: connection.replay_lsn().await?,
