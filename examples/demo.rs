@@ -53,6 +53,12 @@ fn main() {
     let follower = if promoted == 2 { 3 } else { 2 };
     cluster.wait_streaming(promoted, follower);
     let attached = killed.at.elapsed();
+    eventually("the follower's record names its new upstream", || {
+        let upstream = cluster
+            .node(follower)
+            .record_on(&cluster.node(promoted).server, "upstream_node_id");
+        (upstream == promoted.to_string()).then_some(())
+    });
     eventually("the client writes on", || {
         client.wrote_since(Duration::from_millis(500)).then_some(())
     });
@@ -104,7 +110,7 @@ fn settings(node: &Node, times: &Path) -> String {
         "promote_command='",
         &format!("promote_command='echo \"$(date +%s.%N) elected\" >> {times}; "),
     );
-    format!("{failover}event_notification_command='echo \"$(date +%s.%N) %e\" >> {times}'\n")
+    format!("{failover}event_notification_command='echo \"$(date +%%s.%%N) %e\" >> {times}'\n")
 }
 
 fn set_up(cluster: &Cluster) {

@@ -34,17 +34,21 @@ impl Script {
             text = text.replace(&node.server.port.to_string(), &format!("PORT{}", node.id));
         }
         text = text.replace(&self.cluster.folder.display().to_string(), "FOLDER");
+        text = text.replace(&self.cluster.node(1).server.stage.root.display().to_string(), "STAGE");
         // Column widths follow the longest value, and those differ by port and path.
         let squeeze = |line: &str| {
-            let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+            let words = line.split(' ').filter(|word| !word.is_empty());
+            let words: Vec<&str> = words.map(without_time).collect();
             let dashes = line.starts_with("--") && line.contains("-+-");
             if dashes { "---".to_owned() } else { words.join(" ") }
         };
-        text.lines().map(squeeze).collect::<Vec<_>>().join("\n")
+        // The original of Debian 12 is 5.3, which does not have these four parameters yet.
+        let known = |line: &&str| !line.starts_with("pg_backupapi_");
+        text.lines().filter(known).map(squeeze).collect::<Vec<_>>().join("\n")
     }
 
     fn record(&mut self, step: String, seen: &str) {
-        let seen = self.normal(seen);
+        let (step, seen) = (self.normal(&step), self.normal(seen));
         self.records.push(Record { step, seen });
     }
 
@@ -112,10 +116,7 @@ fn cluster_life(mut script: Script) -> Vec<Record> {
     script.metadata(1, "primary register --force");
     script.show(1, &["cluster", "show", "--csv"]);
     script.show(1, &["cluster", "show"]);
-    script.show(
-        1,
-        &["cluster", "event", "--csv", "--event=primary_register", "--limit=1"][..3],
-    );
+    script.show(1, &["cluster", "event", "--csv", "--event=primary_register"]);
 
     let source = script.cluster.node(1).server.conninfo();
     for id in [2, 3] {
@@ -191,19 +192,14 @@ fn cluster_life(mut script: Script) -> Vec<Record> {
     script.run(3, &["standby", "unregister", "--node-id=2"]);
     script.run(3, &["standby", "unregister"]);
     script.metadata(2, "unregister");
-    script.show(
-        2,
-        &["cluster", "event", "--csv", "--all", "--event=standby_unregister"][..3],
-    );
+    script.show(2, &["cluster", "event", "--csv"]);
     script.records
 }
 
 /// What needs no server: the command line and the configuration.
 fn command_line(mut script: Script) -> Vec<Record> {
     for arguments in [
-        &["--version"][..],
-        &["--version-number"],
-        &["nosuch", "verb"],
+        &["nosuch", "verb"][..],
         &["primary"],
         &["primary", "nosuch"],
         &["--nosuch", "primary", "register"],
@@ -231,6 +227,19 @@ fn command_line(mut script: Script) -> Vec<Record> {
     }
     script.show(1, &["--dump-config"]);
     script.records
+}
+
+/// The beginning of a word that ends in a date, or nothing of a time of day.
+fn without_time(word: &str) -> &str {
+    let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+    if shape == "99:99:99" {
+        return "TIME";
+    }
+    if shape.ends_with("9999-99-99") {
+        &word[..word.len() - 10]
+    } else {
+        word
+    }
 }
 
 fn compare(name: &str, count: u32, scenario: fn(Script) -> Vec<Record>) {

@@ -26,7 +26,7 @@ pub fn connection_parameters(
     }
     let database = options.dbname.as_deref().or(default_database).unwrap_or_default();
     if is_connection_string(database) {
-        for (keyword, value) in Conninfo::parse(database)?.iter() {
+        for (keyword, value) in Conninfo::parse(database)?.in_libpq_order().iter() {
             conninfo.set(keyword, value);
         }
     } else if !database.is_empty() {
@@ -72,6 +72,16 @@ mod tests {
             ..given("dbname")
         };
         assert_eq!(source(options, None).as_deref(), Some("host=n2 port=5433 dbname=r"));
+    }
+
+    #[test]
+    fn a_connection_string_is_taken_in_the_order_of_libpq() {
+        let options = Options {
+            dbname: Some("host=n2 port=5433 user=u dbname=r connect_timeout=2".to_owned()),
+            ..given("dbname")
+        };
+        let expected = "user=u connect_timeout=2 dbname=r host=n2 port=5433";
+        assert_eq!(source(options, None).as_deref(), Some(expected));
     }
 
     #[test]

@@ -233,7 +233,7 @@ const VALUES: &str = r#"## Values
 * **text**: shorter than 1024 bytes, unless the table says otherwise.
 * **path**: doubled slashes and `.` are taken out.
 * **list**: items separated by commas; blanks do not count.
-* **OLDDIR=NEWDIR**: a `=` in a name is written `\=`.
+* **OLDDIR=NEWDIR**: a `=` that belongs to a name is written `\=`, which in quotes is `\\=`.
 "#;
 
 const BETWEEN: &str = r#"

@@ -185,7 +185,7 @@ parameters! {
         use_replication_slots: bool = false, Unused, "Give each standby a replication slot on its upstream, repmgr_slot_<node_id>.";
         pg_basebackup_options: String = String::new(), Unused, "Added to the command line of pg_basebackup.";
         restore_command: String = String::new(), Unused, "Written to the replication configuration of a clone.";
-        tablespace_mapping: Vec<TablespaceMapping> = Vec::new(), Unused, "OLDDIR=NEWDIR: where a tablespace of the source goes on this node. A = in a name is written \\=. May be repeated.";
+        tablespace_mapping: Vec<TablespaceMapping> = Vec::new(), Unused, "OLDDIR=NEWDIR: where a tablespace of the source goes on this node. In quotes, a = that belongs to a name is written \\\\=. May be repeated.";
         recovery_min_apply_delay: Option<String> = None, Unused, min 0, "How long this standby waits before it replays a transaction: a number with ms, s, min, h or d.";
         archive_cleanup_command: String = String::new(), Unused, "Written to the replication configuration of a clone.";
         use_primary_conninfo_password: bool = false, Unused, "Write the password from PGPASSWORD into primary_conninfo.";
