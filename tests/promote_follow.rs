@@ -233,6 +233,39 @@ fn a_standby_that_is_ahead_of_the_fork_is_left_as_it_is() {
 }
 
 #[test]
+fn what_cannot_be_recorded_is_a_failure() {
+    let cluster = cluster("not-recorded", 3, "");
+    let (first, second, third) = (cluster.node(1), cluster.node(2), cluster.node(3));
+    first.server.query(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$; \
+         CREATE TRIGGER refuse BEFORE UPDATE ON repmgr.nodes FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    let said = third.repmgr_fails(23, &["standby", "follow", "--upstream-node-id=2"]);
+    assert!(said.contains("not today"), "{said}");
+    assert_eq!(last_event(first, "standby_follow"), "3 standby_follow f");
+
+    let trigger = "SELECT count(*) FROM pg_trigger WHERE tgname = 'refuse'";
+    eventually("the trigger has arrived", || {
+        (second.server.try_query(trigger).as_deref() == Ok("1")).then_some(())
+    });
+    first.server.kill();
+    let said = second.repmgr_fails(7, &["standby", "promote"]);
+    assert!(said.contains("not today"), "{said}");
+    assert_eq!(cluster.primaries(), [2], "the promotion itself is done");
+}
+
+#[test]
+fn the_data_directory_of_another_server_is_left_alone() {
+    let cluster = cluster("foreign-directory", 3, "");
+    let (second, third) = (cluster.node(2), cluster.node(3));
+    let before = replication_configuration(second);
+    third.write_config(&format!("data_directory='{}'", second.server.data.display()));
+    let said = third.repmgr_fails(23, &["standby", "follow"]);
+    assert!(said.contains("data_directory"), "{said}");
+    assert_eq!(replication_configuration(second), before);
+}
+
+#[test]
 fn follow_waits_for_a_primary_on_request() {
     let cluster = cluster("follow-wait", 3, "primary_follow_timeout=60");
     cluster.node(1).server.kill();

@@ -13,7 +13,7 @@ use crate::exit_code::ExitCode;
 use crate::instance::replication_configuration;
 use crate::instance::server_control::{self, Action};
 use crate::metadata::{NodeRecord, nodes};
-use crate::operations::slots::{self, Dropped, Helpers, SlotManager};
+use crate::operations::slots::{self, Created, Dropped, Helpers, SlotManager};
 use crate::postgres::{Connection, Deadlines, Ping, ServerVersion, ping};
 use crate::{detail, hint, info, notice, survey, warning};
 
@@ -104,15 +104,21 @@ impl Repoint<'_> {
 
     /// Slot, configuration, reload or restart or start, record: in this order.
     pub async fn run(&self) -> Result<()> {
-        self.prepare_slot().await?;
-        self.configure()?;
+        let created = self.prepare_slot().await?;
+        if let Err(error) = self.configure() {
+            if let Some(name) = created {
+                self.give_back_slot(&name).await;
+            }
+            return Err(error);
+        }
         self.activate().await?;
         self.record().await
     }
 
-    async fn prepare_slot(&self) -> Result<()> {
+    /// The slot's name if it was created, so that it can be given back.
+    async fn prepare_slot(&self) -> Result<Option<String>> {
         let Some(name) = self.slot_name() else {
-            return Ok(());
+            return Ok(None);
         };
         if self.own.slot_name.is_none() {
             nodes::set_slot_name(self.primary, self.own.node_id, &name)
@@ -125,16 +131,31 @@ impl Repoint<'_> {
                 "this node already uses replication slot \"{name}\" on {}",
                 self.target.title()
             );
-            return Ok(());
+            return Ok(None);
         }
         let manager = SlotManager::new(self.target_connection, self.helpers, Deadlines::default())
             .await
             .map_err(|error| error.with_exit_code(self.failure))?;
-        manager.create(&name).await.map(drop).map_err(|error| {
-            error
+        match manager.create(&name).await {
+            Ok(Created::New) => Ok(Some(name)),
+            Ok(Created::Reused) => Ok(None),
+            Err(error) => Err(error
                 .with_exit_code(self.failure)
-                .detail(format!("the slot is needed on {}", self.target.title()))
-        })
+                .detail(format!("the slot is needed on {}", self.target.title()))),
+        }
+    }
+
+    /// Nothing was configured to use the slot, so it must not keep WAL.
+    async fn give_back_slot(&self, name: &str) {
+        let manager = SlotManager::new(self.target_connection, self.helpers, Deadlines::default()).await;
+        let dropped = match manager {
+            Ok(manager) => manager.drop_if_inactive(name).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = dropped {
+            warning!("replication slot \"{name}\" remains on {}", self.target.title());
+            detail!("{}", error.message);
+        }
     }
 
     /// Whether the slot is active because this very node streams from it.
@@ -227,7 +248,14 @@ impl Repoint<'_> {
 
     async fn record(&self) -> Result<()> {
         let what = "the server follows its new upstream, but its node record could not be updated";
-        match nodes::set_standby(self.primary, self.own.node_id, self.target.node_id).await {
+        let mut recorded = nodes::set_standby(self.primary, self.own.node_id, self.target.node_id).await;
+        if recorded.is_err() && self.primary.is_closed() {
+            // A restart of this server may have taken long: one more try on a new connection.
+            if let Ok(primary) = Connection::connect(self.primary.conninfo(), self.primary.deadlines()).await {
+                recorded = nodes::set_standby(&primary, self.own.node_id, self.target.node_id).await;
+            }
+        }
+        match recorded {
             Ok(1) => Ok(()),
             Ok(_) => Err(Error::new(self.failure, what)
                 .detail("the primary has no record of this node any more")

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use crate::conninfo::Conninfo;
 use crate::metadata::{Attachment, NodeRecord, attachment};
 use crate::postgres::{Connection, Deadlines, Ping, ping};
-use crate::{info, survey, warning};
+use crate::{info, survey};
 
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(250);
 
 /// How waiting for a node to join its upstream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +66,8 @@ pub async fn wait_until_attached(upstream: &NodeRecord, node_name: &str, limit: 
             return seen;
         }
         if !told {
-            // One line, not one a second: the outcome is logged by the caller.
-            warning!(
+            // One line, not one a look: the outcome is logged by the caller.
+            info!(
                 "node \"{node_name}\" is not attached to {} yet, waiting up to {} seconds",
                 upstream.title(),
                 limit.as_secs()

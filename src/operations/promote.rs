@@ -160,10 +160,19 @@ async fn wait_promoted(config: &Config, connection: &mut Connection) -> Result<(
         if begin.elapsed() >= limit {
             return Err(still_no_primary(state, limit));
         }
-        tokio::time::sleep(config.promote_check_interval.min(limit)).await;
+        tokio::time::sleep(pause(begin.elapsed(), config.promote_check_interval)).await;
         if connection.is_closed() {
             reconnect(connection).await;
         }
+    }
+}
+
+/// Most promotions take a fraction of a second, in which nobody can write: looked at often in the first one.
+fn pause(elapsed: Duration, interval: Duration) -> Duration {
+    if elapsed < Duration::from_secs(1) {
+        interval.min(Duration::from_millis(100))
+    } else {
+        interval
     }
 }
 

@@ -1,5 +1,6 @@
 //! `repmgr standby follow`: points this running standby at another upstream.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::commands::{Context, connecting, records};
@@ -34,7 +35,7 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     let target = find_target(context, &local).await?;
     refuse_downstream(&local, &target).await?;
     let position = local_position(context, &local, &local_record).await?;
-    let verdict = examine(&local, position, &target).await?;
+    let verdict = examine(position, &target).await?;
     info!("{} can follow {}", local_record.title(), target.record.title());
     detail!("{verdict}");
 
@@ -207,11 +208,11 @@ async fn refuse_downstream(local: &Connection, target: &Target) -> Result<()> {
 }
 
 async fn local_position(context: &Context, local: &Connection, own: &NodeRecord) -> Result<LocalPosition> {
-    // The configured role counts: the record may be older than the configuration.
     let replication = attach::replication_connection(local, own, ExitCode::FollowFail).await?;
     let identity = replication.identify_system().await.map_err(|error| {
         Error::new(ExitCode::FollowFail, "unable to identify this node's system").detail(error.to_string())
     })?;
+    refuse_foreign_directory(&context.config.data_directory, local).await?;
     let system_identifier = match control_file::read(&context.config.data_directory) {
         Ok(control) => Some(control.system_identifier),
         Err(error) => {
@@ -237,8 +238,27 @@ async fn local_position(context: &Context, local: &Connection, own: &NodeRecord)
     })
 }
 
+/// The replication configuration must not be written into the data directory of another server.
+async fn refuse_foreign_directory(configured: &Path, local: &Connection) -> Result<()> {
+    // Shown to superusers and members of pg_read_all_settings only.
+    let Ok(Some(used)) = local.setting("data_directory").await else {
+        return Ok(());
+    };
+    match (configured.canonicalize(), Path::new(&used).canonicalize()) {
+        (Ok(ours), Ok(theirs)) if ours != theirs => Err(Error::new(
+            ExitCode::FollowFail,
+            "\"data_directory\" in repmgr.conf is not the data directory of the server that \"conninfo\" leads to",
+        )
+        .detail(format!(
+            "configured is \"{}\", the server uses \"{used}\"",
+            configured.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Whether this node can attach; an upstream that is a standby gets a moment to catch up with it.
-async fn examine(local: &Connection, mut position: LocalPosition, target: &Target) -> Result<Verdict> {
+async fn examine(position: LocalPosition, target: &Target) -> Result<Verdict> {
     let begin = Instant::now();
     loop {
         let observed = attach::observe_target(
@@ -255,8 +275,6 @@ async fn examine(local: &Connection, mut position: LocalPosition, target: &Targe
                 if target.state == RecoveryState::Standby && begin.elapsed() < CATCH_UP_LIMIT =>
             {
                 tokio::time::sleep(Duration::from_millis(500)).await;
-                // The first position is the one to be reached: this node may go on receiving meanwhile.
-                position.lsn = position.lsn.or(local.node_lsn().await.ok());
             }
             Verdict::Refused(_) => return Err(refused(target, verdict)),
             Verdict::Diverged(_) => {
