@@ -1,0 +1,401 @@
+//! `repmgrd` on real servers: its process, and what it does when servers come and go.
+
+mod support;
+
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::cluster::Cluster;
+use support::{eventually, stage, user, within};
+
+fn daemon(cluster: &Cluster, id: u32, arguments: &[&str]) -> Output {
+    cluster
+        .node(id)
+        .program("repmgrd")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("repmgrd")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The events of a daemon in the order of the table.
+fn events(cluster: &Cluster, on: u32, node: u32) -> Vec<String> {
+    let sql = format!(
+        "SELECT event FROM repmgr.events WHERE node_id = {node} AND event LIKE 'repmgrd%' ORDER BY event_timestamp"
+    );
+    let rows = cluster.node(on).server.query(&sql);
+    rows.lines().map(str::to_owned).collect()
+}
+
+/// Whom a standby receives WAL from, as the standby itself says.
+fn sender_port(cluster: &Cluster, id: u32) -> Option<u16> {
+    let sql = "SELECT sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+    cluster.node(id).server.try_query(sql).ok()?.parse().ok()
+}
+
+fn follows(cluster: &Cluster, standby: u32, upstream: u32) {
+    let port = cluster.node(upstream).server.port;
+    eventually(&format!("node{standby} receives from node{upstream}"), || {
+        (sender_port(cluster, standby) == Some(port)).then_some(())
+    });
+}
+
+/// A primary and standbys with quick automatic failover and a running daemon each.
+fn watched(name: &str, count: u32, more: &str) -> Cluster {
+    let mut cluster = Cluster::new(name, count);
+    for node in &cluster.nodes {
+        node.write_config(&format!("{}{more}", node.automatic_failover()));
+    }
+    cluster.primary_up("");
+    for id in 2..=count {
+        cluster.standby_up(id);
+    }
+    for id in 1..=count {
+        cluster.node_mut(id).start_daemon();
+    }
+    for id in 1..=count {
+        started(&cluster, id);
+    }
+    cluster
+}
+
+/// Waits until a daemon has begun to watch.
+fn started(cluster: &Cluster, id: u32) {
+    eventually(&format!("the daemon of node{id} watches"), || {
+        events(cluster, 1, id)
+            .contains(&"repmgrd_start".to_owned())
+            .then_some(())
+    });
+}
+
+fn no_surprises(cluster: &Cluster, id: u32, expected: &[&str]) {
+    for line in cluster.node(id).daemon_log().lines() {
+        let bad = line.contains("[WARNING]") || line.contains("[ERROR]");
+        assert!(
+            !bad || expected.iter().any(|text| line.contains(text)),
+            "node{id} logged: {line}\n{}",
+            cluster.node(id).daemon_log()
+        );
+    }
+}
+
+#[test]
+fn help_and_version_are_for_everybody_and_root_is_refused() {
+    let program = stage::programs().join("repmgrd");
+    for option in ["--version", "-V"] {
+        let output = Command::new(&program).arg(option).output().unwrap();
+        assert_eq!(
+            (text(&output.stdout).as_str(), output.status.code()),
+            ("repmgrd 5.5.0\n", Some(0))
+        );
+    }
+    for option in ["--help", "-?"] {
+        let output = Command::new(&program).arg(option).output().unwrap();
+        assert!(text(&output.stdout).contains("--daemonize"), "{output:?}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+    if nix::unistd::geteuid().is_root() {
+        let output = Command::new(&program).args(["-f", "/nonexistent"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("root"), "{output:?}");
+    }
+    let output = user::command(&program).arg("--nonsense").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("--nonsense"), "{output:?}");
+}
+
+#[test]
+fn what_prevents_the_start_is_told_to_the_caller() {
+    let cluster = Cluster::new("daemon-start", 1);
+    let node = cluster.node(1);
+    let pid_file = node.pid_file();
+    let shown = daemon(&cluster, 1, &["-s"]);
+    assert_eq!(text(&shown.stdout), format!("{}\n", pid_file.display()));
+    let shown = daemon(&cluster, 1, &["-s", "-p", "/x/y.pid"]);
+    assert_eq!(text(&shown.stdout), "/x/y.pid\n");
+    let shown = daemon(&cluster, 1, &["--show-pid-file", "--no-pid-file"]);
+    assert_eq!((text(&shown.stdout).as_str(), shown.status.code()), ("\n", Some(0)));
+
+    // The server is not there: the exit code reaches the caller also when the daemon is to go into the background.
+    for arguments in [&[][..], &["--daemonize=false"][..]] {
+        let output = daemon(&cluster, 1, arguments);
+        assert_eq!(output.status.code(), Some(6), "{output:?}\n{}", node.daemon_log());
+    }
+    node.server.initialise("");
+    node.server.start();
+    node.create_role();
+    assert_eq!(daemon(&cluster, 1, &[]).status.code(), Some(1), "no extension");
+    assert!(
+        node.daemon_log().contains("extension \"repmgr\""),
+        "{}",
+        node.daemon_log()
+    );
+    node.repmgr_ok(&["primary", "register"]);
+
+    node.write_config("failover=automatic\n");
+    let output = daemon(&cluster, 1, &[]);
+    assert_eq!(output.status.code(), Some(1), "automatic without commands: {output:?}");
+    assert!(
+        node.daemon_log().contains("promote_command and follow_command"),
+        "{}",
+        node.daemon_log()
+    );
+    node.write_config("nonsense='\n");
+    assert_eq!(daemon(&cluster, 1, &[]).status.code(), Some(1), "a bad file");
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn a_daemon_starts_is_the_only_one_rotates_its_log_and_stops() {
+    let mut cluster = Cluster::new("daemon-process", 1);
+    cluster.primary_up("");
+    cluster.node_mut(1).start_daemon();
+    started(&cluster, 1);
+    let pid = cluster.node(1).daemon_pid().unwrap().to_string();
+    let pid_file = cluster.node(1).pid_file();
+    assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), pid);
+    assert!(
+        cluster
+            .node(1)
+            .daemon_log()
+            .contains("monitoring cluster primary \"node1\" (ID: 1)")
+    );
+    let kept = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'repmgr'";
+    eventually("one kept connection", || {
+        (cluster.node(1).server.query(kept) == "1").then_some(())
+    });
+
+    // A second one is refused, with the same PID file, with another, and when it cannot even start.
+    assert_eq!(daemon(&cluster, 1, &["--daemonize=false"]).status.code(), Some(3));
+    assert_eq!(
+        daemon(&cluster, 1, &["--daemonize=false", "--no-pid-file"])
+            .status
+            .code(),
+        Some(3)
+    );
+    let other = cluster.node(1).server.folder.join("other.conf");
+    let config = std::fs::read_to_string(&cluster.node(1).config_file).unwrap();
+    user::write(&other, &config.replace("node_id=1", "node_id=7"));
+    let output = daemon(&cluster, 1, &["-f", other.to_str().unwrap(), "--daemonize=false"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        std::fs::read_to_string(&pid_file).unwrap(),
+        pid,
+        "the file of the first is untouched"
+    );
+    let published = "SELECT repmgr.get_repmgrd_pid(), repmgr.get_repmgrd_pidfile(), repmgr.repmgrd_is_running()";
+    assert_eq!(
+        cluster.node(1).server.query(published),
+        format!("{pid}|{}|t", pid_file.display())
+    );
+
+    // SIGHUP opens the log again; a bad file changes nothing, a good one does.
+    let log = cluster.node(1).daemon_log_file();
+    let rotated = log.with_extension("old");
+    std::fs::rename(&log, &rotated).unwrap();
+    cluster.node(1).write_config("nonsense='\n");
+    cluster.node(1).signal_daemon(Signal::SIGHUP);
+    eventually("the log is there again", || log.exists().then_some(()));
+    cluster.node(1).write_config("log_status_interval=1\n");
+    cluster.node(1).signal_daemon(Signal::SIGHUP);
+    eventually("the new configuration counts", || {
+        cluster
+            .node(1)
+            .daemon_log()
+            .contains("monitoring primary node \"node1\" (ID: 1) in normal state")
+            .then_some(())
+    });
+    assert!(
+        std::fs::read_to_string(&rotated)
+            .unwrap()
+            .contains("the old configuration stays in force")
+    );
+
+    // A restarted server is told again whom it serves.
+    cluster.node(1).server.stop("fast");
+    eventually("the loss is noticed", || {
+        cluster.node(1).daemon_log().contains("rule \"primary-lost\"").then_some(())
+    });
+    cluster.node(1).server.start();
+    eventually("the daemon is known again", || {
+        (cluster.node(1).server.try_query(published).ok()? == format!("{pid}|{}|t", pid_file.display())).then_some(())
+    });
+    eventually("the reconnect is recorded", || {
+        events(&cluster, 1, 1)
+            .contains(&"repmgrd_local_reconnect".to_owned())
+            .then_some(())
+    });
+
+    assert_eq!(cluster.node_mut(1).stop_daemon(), Some(0));
+    assert!(!pid_file.exists());
+    assert_eq!(cluster.node(1).server.query("SELECT repmgr.get_repmgrd_pid()"), "-1");
+    let told = events(&cluster, 1, 1);
+    assert_eq!(told.first().map(String::as_str), Some("repmgrd_start"), "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("repmgrd_shutdown"), "{told:?}");
+}
+
+#[test]
+fn a_daemon_goes_into_the_background() {
+    let cluster = Cluster::new("daemon-background", 1);
+    cluster.primary_up("");
+    assert_eq!(daemon(&cluster, 1, &[]).status.code(), Some(0));
+    let pid_file = cluster.node(1).pid_file();
+    let pid: i32 = eventually("the PID file", || std::fs::read_to_string(&pid_file).ok()?.parse().ok());
+    started(&cluster, 1);
+    let process = std::path::PathBuf::from(format!("/proc/{pid}"));
+    let directory = std::fs::read_link(process.join("cwd")).unwrap();
+    assert_eq!(Some(directory.as_path()), cluster.node(1).config_file.parent());
+    let second = daemon(&cluster, 1, &[]);
+    assert_eq!(
+        second.status.code(),
+        Some(0),
+        "only the daemon itself looks at the PID file"
+    );
+    eventually("the second one is refused", || {
+        cluster
+            .node(1)
+            .daemon_log()
+            .contains("belongs to the process with PID")
+            .then_some(())
+    });
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    eventually("the daemon ended", || (!process.exists()).then_some(()));
+    assert!(!pid_file.exists());
+}
+
+#[test]
+fn the_loss_of_the_primary_is_survived() {
+    let cluster = watched("daemon-failover", 3, "");
+    let term = cluster.node(1).server.query("SELECT term FROM repmgr.voting_term");
+    let kept = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'repmgr'";
+    eventually("one connection of its own daemon", || {
+        (cluster.node(2).server.query(kept) == "1").then_some(())
+    });
+    eventually("one of each daemon", || {
+        (cluster.node(1).server.query(kept) == "3").then_some(())
+    });
+
+    cluster.node(1).server.kill();
+    cluster.wait_primary(2);
+    follows(&cluster, 3, 2);
+    assert_eq!(cluster.primaries(), [2]);
+    let record = "SELECT type, active, upstream_node_id FROM repmgr.nodes ORDER BY node_id";
+    eventually("the records say who is who", || {
+        (cluster.node(2).server.query(record) == "primary|f|\nprimary|t|\nstandby|t|2").then_some(())
+    });
+    let new_term = cluster.node(2).server.query("SELECT term FROM repmgr.voting_term");
+    assert_eq!(new_term.parse::<i32>().unwrap(), term.parse::<i32>().unwrap() + 1);
+    eventually("the promotion is recorded", || {
+        let told = events(&cluster, 2, 2);
+        (told == ["repmgrd_start", "repmgrd_failover_promote", "repmgrd_reload"]).then_some(())
+    });
+    eventually("the follow is recorded", || {
+        events(&cluster, 2, 3)
+            .contains(&"repmgrd_failover_follow".to_owned())
+            .then_some(())
+    });
+    // The new primary's rows reach the standby.
+    cluster
+        .node(2)
+        .server
+        .query("CREATE TABLE after_failover AS SELECT 1 AS one");
+    eventually("the standby replays what the new primary writes", || {
+        (cluster
+            .node(3)
+            .server
+            .try_query("SELECT one FROM after_failover")
+            .ok()?
+            == "1")
+            .then_some(())
+    });
+    assert!(
+        cluster.node(2).daemon_log().contains("rule \"election-won\""),
+        "{}",
+        cluster.node(2).daemon_log()
+    );
+    let expected = ["does not answer", "cannot be reached", "election-won"];
+    no_surprises(&cluster, 3, &expected);
+}
+
+#[test]
+fn a_primary_that_comes_back_in_time_stays_the_primary() {
+    let cluster = watched("daemon-back", 2, "reconnect_attempts=10\nreconnect_interval=1\n");
+    cluster.node(1).server.stop("immediate");
+    eventually("the loss is noticed", || {
+        cluster
+            .node(2)
+            .daemon_log()
+            .contains("rule \"upstream-lost\"")
+            .then_some(())
+    });
+    cluster.node(1).server.start();
+    eventually("the return is recorded", || {
+        let rows = cluster
+            .node(1)
+            .server
+            .try_query("SELECT 1 FROM repmgr.events WHERE event = 'repmgrd_upstream_reconnect' AND node_id = 2");
+        (rows.ok()? == "1").then_some(())
+    });
+    follows(&cluster, 2, 1);
+    assert_eq!(cluster.primaries(), [1]);
+    assert!(!cluster.node(2).daemon_log().contains("running promote_command"));
+}
+
+#[test]
+fn a_paused_or_manual_daemon_does_not_promote() {
+    let cluster = watched("daemon-paused", 2, "");
+    cluster.node(2).server.query("SELECT repmgr.repmgrd_pause(true)");
+    cluster.node(1).server.stop("immediate");
+    eventually("it stays aside because it is paused", || {
+        cluster
+            .node(2)
+            .daemon_log()
+            .contains("rule \"failover-paused\"")
+            .then_some(())
+    });
+    cluster.node(1).server.start();
+    eventually("it watches again", || {
+        let log = cluster.node(2).daemon_log();
+        let paused = log.rfind("failover-paused")?;
+        log[paused..].contains("rule \"upstream-back\"").then_some(())
+    });
+    cluster.node(2).server.query("SELECT repmgr.repmgrd_pause(false)");
+
+    let manual = cluster
+        .node(2)
+        .automatic_failover()
+        .replace("failover=automatic", "failover=manual");
+    cluster.node(2).write_config(&manual);
+    cluster.node(2).signal_daemon(Signal::SIGHUP);
+    eventually("the new configuration counts", || {
+        cluster
+            .node(2)
+            .daemon_log()
+            .contains("\"failover\" is now \"manual\"")
+            .then_some(())
+    });
+    cluster.node(1).server.stop("immediate");
+    eventually("it stays aside because it is manual", || {
+        cluster
+            .node(2)
+            .daemon_log()
+            .contains("rule \"failover-manual\"")
+            .then_some(())
+    });
+    assert!(cluster.primaries().is_empty());
+    assert!(!cluster.node(2).daemon_log().contains("running promote_command"));
+}
+
+#[test]
+fn an_event_command_that_hangs_does_not_stop_the_failover() {
+    let cluster = watched("daemon-hook", 2, "event_notification_command='sleep 1000'\n");
+    cluster.node(1).server.kill();
+    within(Duration::from_secs(30), "node2 is primary", || {
+        cluster.node(2).server.is_primary().then_some(())
+    });
+}
