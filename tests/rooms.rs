@@ -60,6 +60,23 @@ fn room(path: &Path, src: &Path) -> String {
     first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
 }
 
+/// The rooms that a line names: `crate::room`, or each of `crate::{room, other::thing}`.
+fn named_rooms(line: &str) -> Vec<String> {
+    let word = |text: &str| -> String {
+        text.trim()
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let pieces = line.split("crate::").skip(1);
+    pieces
+        .flat_map(|piece| match piece.strip_prefix('{') {
+            Some(group) => group.split(',').map(word).collect(),
+            None => vec![word(piece)],
+        })
+        .collect()
+}
+
 #[test]
 fn the_arrows_point_downwards() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -80,18 +97,7 @@ fn the_arrows_point_downwards() {
         let own_height = height(&own).unwrap_or_else(|| panic!("{own} has no place among the rooms"));
         let text = std::fs::read_to_string(&path).expect("a source file");
         for (number, line) in text.lines().enumerate() {
-            if line.contains("crate::{") {
-                wrong.push(format!(
-                    "{}:{}: name one room in each use line",
-                    path.display(),
-                    number + 1
-                ));
-            }
-            for piece in line.split("crate::").skip(1) {
-                let name: String = piece
-                    .chars()
-                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-                    .collect();
+            for name in named_rooms(line) {
                 let upwards = height(&name).is_some_and(|height| height > own_height);
                 let strangers = STRANGERS.contains(&(own.as_str(), name.as_str()));
                 if upwards || strangers {

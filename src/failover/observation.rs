@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::metadata::NodeRecord;
 pub use crate::metadata::functions::Notification;
-pub use crate::postgres::ConnectFailure;
+pub use crate::types::ConnectFailure;
 use crate::types::{Lsn, NodeId, NodeType, RecoveryState, TimelineId};
 
 /// An answer that may be missing. Unknown is never taken for no.
