@@ -40,6 +40,11 @@ pub(super) struct Route {
 impl Route {
     /// Asks the server to stop what the session is doing (PostgreSQL: "Canceling Requests in Progress").
     async fn cancel(self, token: CancelToken) {
+        // Nobody can be told if it fails.
+        let _ = tokio::time::timeout(CANCELLING, self.request_cancel(token)).await;
+    }
+
+    async fn request_cancel(self, token: CancelToken) {
         let wire: Wire = match &self.address {
             Address::Unix(path) => match socket::connect_unix(path, None).await {
                 Ok(stream) => Box::new(stream),
@@ -78,14 +83,16 @@ impl OpenSession {
     pub fn new(opened: Opened, conninfo: Conninfo, deadlines: Deadlines) -> OpenSession {
         let Opened { client, driver, route } = opened;
         let (open, closed) = oneshot::channel::<()>();
+        let (way_back, token) = (route.clone(), client.cancel_token());
         let task = tokio::spawn(async move {
             tokio::select! {
                 // Ends when the server closes, or after Terminate when the client is dropped.
                 _ = driver => {}
+                // The client was dropped while a query was running, or the server takes nothing any more.
                 () = async {
                     let _ = closed.await;
                     tokio::time::sleep(FAREWELL).await;
-                } => {}
+                } => way_back.cancel(token).await,
             }
         });
         OpenSession {
@@ -133,8 +140,7 @@ impl OpenSession {
             Err(_) => {
                 self.given_up.store(true, Ordering::Relaxed);
                 self.driver.abort();
-                let cancel = self.route.clone().cancel(self.client.cancel_token());
-                tokio::spawn(tokio::time::timeout(CANCELLING, cancel));
+                tokio::spawn(self.route.clone().cancel(self.client.cancel_token()));
                 Err(QueryError::TimedOut(limit))
             }
         }

@@ -4,7 +4,6 @@ use repmgr::conninfo::Environment;
 use repmgr::postgres::{ConnectFailure, Connection, QueryError};
 
 use super::stand::{ask, connect, conninfo, deadlines, nobody, refused, run, sql, stand};
-use crate::support::eventually;
 
 #[test]
 fn a_session_has_what_the_original_adds() {
@@ -84,7 +83,7 @@ fn the_owner_of_a_socket_can_be_required() {
 #[test]
 fn keepalive_and_timeouts_reach_the_socket() {
     let stand = stand();
-    let more = "keepalives=1 keepalives_idle=77 keepalives_interval=7 keepalives_count=3 tcp_user_timeout=9000";
+    let more = "keepalives=1 keepalives_idle=1000 keepalives_interval=7 keepalives_count=3 tcp_user_timeout=9000";
     run(async {
         let connection = connect(&stand.at("127.0.0.1", "postgres", more)).await;
         let port = ask(&connection, "SELECT inet_client_port()::text").await;
@@ -94,7 +93,7 @@ fn keepalive_and_timeouts_reach_the_socket() {
         // iproute2 is not everywhere; the connection itself shows that the options were accepted.
         if let Ok(output) = output {
             let text = String::from_utf8_lossy(&output.stdout);
-            assert!(text.contains("timer:(keepalive,"), "{text}");
+            assert!(text.contains("timer:(keepalive,16min"), "{text}");
         }
         connect(&stand.at("127.0.0.1", "postgres", "keepalives=0")).await;
         let error = refused(&stand.at("127.0.0.1", "postgres", "keepalives_idle=1min")).await;
@@ -165,12 +164,29 @@ fn a_dropped_connection_is_gone_from_the_server() {
         let connection = connect(&stand.at("127.0.0.1", "postgres", "application_name=dropped")).await;
         assert_eq!(count(stand, "dropped"), "1");
         drop(connection);
-        // The farewell needs the runtime.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        eventually("the backend has ended", || {
-            (count(stand, "dropped") == "0").then_some(())
-        });
+        until_gone(stand, "dropped").await;
     });
+}
+
+#[test]
+fn a_connection_dropped_in_the_middle_of_a_query_stops_it() {
+    let stand = stand();
+    run(async {
+        let connection = connect(&stand.at("127.0.0.1", "postgres", "application_name=abandoned")).await;
+        let query = connection.batch("SELECT pg_sleep(600)");
+        assert!(tokio::time::timeout(Duration::from_millis(300), query).await.is_err());
+        assert_eq!(count(stand, "abandoned"), "1");
+        drop(connection);
+        until_gone(stand, "abandoned").await;
+    });
+}
+
+async fn until_gone(stand: &super::stand::Stand, name: &str) {
+    let start = Instant::now();
+    while count(stand, name) != "0" {
+        assert!(start.elapsed() < Duration::from_secs(20), "the backend is still there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn count(stand: &super::stand::Stand, name: &str) -> String {
@@ -197,11 +213,7 @@ fn after_a_query_without_answer_the_connection_is_closed_and_the_backend_freed()
                 connection.batch("SELECT 1").await,
                 Err(QueryError::ConnectionLost(_))
             ));
-            let start = Instant::now();
-            while count(stand, name) != "0" {
-                assert!(start.elapsed() < Duration::from_secs(20), "the backend still sleeps");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            until_gone(stand, name).await;
         });
     }
 }
