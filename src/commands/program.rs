@@ -25,9 +25,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         Ok(parsed) => parsed,
         Err(reason) => {
             crate::log::plain(format_args!("{program}: {reason}"));
-            // The line could not be split into words; the first that is a noun is the one meant.
-            let noun = arguments.iter().skip(1).find_map(|word| catalogue::noun(word));
-            output::print(&try_help(&program, noun));
+            output::print(&try_help(&program, None));
             return ExitCode::BadConfig;
         }
     };
@@ -85,7 +83,7 @@ fn version(program: &str, options: &Options) -> Option<String> {
 
 fn try_help(program: &str, noun: Option<&str>) -> String {
     match noun {
-        Some(noun) => format!("Try \"{program} --help\" or \"{program} {noun} --help\" for more information.\n"),
+        Some(noun) => format!("Try \"{program} {noun} --help\" for more information.\n"),
         None => format!("Try \"{program} --help\" for more information.\n"),
     }
 }

@@ -26,7 +26,7 @@ impl Turn<'_> {
             && self.votes_again(cause)
         {
             self.act(super::action::Action::ResetVotingStatus);
-            let again = again.min(self.now + self.settings.rerun_interval);
+            let again = self.now + self.rerun_pause();
             self.enter(Phase::Degraded { cause, again });
             return self.decide_polling(Rule::ToldToVoteAgain, "told to vote again");
         }

@@ -92,6 +92,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// One sentence with the votes.
     pub reason: String,
+    /// The node that an original would name in place of the winner: better placed, but dead, paused or past its time.
+    pub instead_of: Option<NodeId>,
 }
 
 /// What nodes are ranked by: greater is better.
@@ -101,6 +103,7 @@ fn verdict(outcome: Outcome, reason: impl Into<String>) -> Verdict {
     Verdict {
         outcome,
         reason: reason.into(),
+        instead_of: None,
     }
 }
 
@@ -187,6 +190,7 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         left_out.push(format!("{} (its promotion failed)", own.id));
     }
     let mut unjudged_primary = None;
+    let mut best_of_all = (own_rank, own.id);
 
     for node in siblings {
         let Some(seen) = ballot.survey.iter().find(|seen| seen.node == node.id) else {
@@ -233,21 +237,22 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         }
         if node.priority <= 0 {
             left_out.push(format!("{} (priority {})", node.id, node.priority));
-        } else if seen.daemon_running == Answer::No {
+            continue;
+        }
+        let rank: Rank = (
+            seen.receive_lsn.unwrap_or(Lsn::INVALID),
+            node.priority,
+            std::cmp::Reverse(node.id),
+        );
+        best_of_all = best_of_all.max((rank, node.id));
+        if seen.daemon_running == Answer::No {
             left_out.push(format!("{} (its repmgrd is dead)", node.id));
         } else if seen.daemon_paused == Answer::Yes {
             left_out.push(format!("{} (paused)", node.id));
         } else if ballot.passed_over.contains(&node.id) {
             left_out.push(format!("{} (was elected and did not act)", node.id));
         } else {
-            let rank: Rank = (
-                seen.receive_lsn.unwrap_or(Lsn::INVALID),
-                node.priority,
-                std::cmp::Reverse(node.id),
-            );
-            if best.as_ref().is_none_or(|(best, _)| rank > *best) {
-                best = Some((rank, node.id));
-            }
+            best = best.max(Some((rank, node.id)));
         }
     }
 
@@ -293,7 +298,7 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         let ids: Vec<String> = primary_seen_by.iter().map(NodeId::to_string).collect();
         format!("; the primary is still seen by node {}", ids.join(", "))
     };
-    match best {
+    let result = match best {
         Some((rank, id)) if id == own.id => verdict(
             Outcome::Won(tally),
             format!(
@@ -312,6 +317,10 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
             Outcome::Lost(None),
             format!("there is no candidate; {votes}{seen_note}"),
         ),
+    };
+    Verdict {
+        instead_of: Some(best_of_all.1).filter(|id| best.is_some_and(|(_, best)| best != *id)),
+        ..result
     }
 }
 

@@ -27,6 +27,7 @@ impl Turn<'_> {
     pub(super) fn follower(mut self, phase: Phase) -> Decision {
         self.take_evidence();
         self.watch_successor();
+        self.watch_electability();
         let change = self.watch_own_server(&phase);
         if self.is_out_of_recovery(&phase) {
             return self.out_of_recovery(&phase);
@@ -76,6 +77,16 @@ impl Turn<'_> {
         if answer.is_some_and(|seen| seen.recovery == RecoveryState::Standby) {
             self.next.successor = None;
         }
+    }
+
+    /// Whether other daemons can see that this node may be elected, and since when.
+    fn watch_electability(&mut self) {
+        let local = &self.seen.local;
+        let electable = local.recovery == RecoveryState::Standby
+            && local.registered == Answer::Yes
+            && local.paused == Answer::No
+            && !self.next.standing_aside;
+        self.next.electable_since = electable.then(|| self.next.electable_since.unwrap_or(self.now));
     }
 
     fn watch_own_server(&mut self, phase: &Phase) -> LocalChange {

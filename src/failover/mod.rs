@@ -41,6 +41,8 @@
 mod action;
 mod degraded;
 pub mod election;
+#[cfg(test)]
+mod election_tests;
 mod follower;
 mod following;
 mod observation;

@@ -30,6 +30,13 @@ impl Turn<'_> {
             self.become_degraded(cause, self.settings.rerun_interval);
             return self.decide_paced(rule, reason);
         }
+        if self.may_act()
+            && let Some(primary) = self.followable_primary()
+        {
+            let reason = format!("{} is a primary by now", self.next.title(primary));
+            self.start_follow(primary);
+            return self.decide_polling(Rule::PrimaryFound, reason);
+        }
         if self.now < until {
             let left = until - self.now;
             let wait = left.min(super::turn::POLL);

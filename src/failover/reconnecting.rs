@@ -177,17 +177,24 @@ impl<'a> Turn<'a> {
         Err(Box::new(self.decide_at_once(Rule::ToldToFollow, told)))
     }
 
+    /// How long a node that is told to vote again holds back: longer than the one that told it, if that is to take its place.
+    pub(super) fn rerun_pause(&self) -> Duration {
+        self.settings.rerun_interval.max(self.settings.settle * 2)
+    }
+
     fn told_to_vote(mut self, told: String) -> Result<Turn<'a>, Box<Decision>> {
         self.act(Action::ResetVotingStatus);
         let votes = !self.is_witness()
             && self.may_act()
             && !self.next.upstream_is_standby()
+            && self.next.last_up.is_some()
+            && self.next.successor.is_none()
             && self.next.last_probe.as_ref().map(super::observation::verdict) == Some(Verdict::Down);
         if !votes {
             let reason = format!("{told}, but this node takes no part");
             return Err(Box::new(self.decide_polling(Rule::NotificationDiscarded, reason)));
         }
-        let at = self.now + self.settings.rerun_interval;
+        let at = self.now + self.rerun_pause();
         self.enter(Phase::VotingAgain { at });
         Err(Box::new(self.decide_polling(Rule::ToldToVoteAgain, told)))
     }

@@ -123,10 +123,14 @@ rules! {
         "What this node sees does not allow a promotion.";
     SuccessorKnown = "successor-known", "electing" => "degraded",
         "Another node became the primary since the upstream was lost, and this one does not follow it: it must not be promoted in its place.";
-    PrimaryFound = "primary-found", "electing, promoting" => "following",
+    PrimaryFound = "primary-found", "electing, validating, promoting" => "following",
         "Another node is a primary already: follow it.";
     ElectionWon = "election-won", "electing" => "validating, promoting",
         "This node is the one to be promoted.";
+    NewlyElectable = "newly-electable", "electing" => "voting again",
+        "This node won, but others may not have counted with it: its server or daemon is just back. Hold back once.";
+    OvertakingAnnounced = "overtaking-announced", "electing" => "voting again",
+        "This node won in place of a better one that seems unable to act: tell that one to hold back, then vote again.";
     UpstreamUnrecorded = "upstream-unrecorded", "electing" => "degraded",
         "This node won, but its record names no upstream and always_promote is off.";
     ValidationPending = "validation-pending", "validating" => "same",

@@ -48,6 +48,9 @@ pub struct Settings {
     pub promote_timeout: Duration,
     /// The deadline of `follow_command` and of each other wait for a result.
     pub command_timeout: Duration,
+    /// How long a node holds back that others may not have counted with until now, and one that takes the place of a
+    /// better one: ample for a promotion that was just decided elsewhere to show.
+    pub settle: Duration,
     /// How long the own server may be away before the node is recorded as inactive. A plain restart takes less.
     pub local_grace: Duration,
 }
@@ -76,6 +79,7 @@ impl Settings {
             promote_check_timeout: config.promote_check_timeout,
             promote_timeout: config.promote_check_timeout * 2 + Duration::from_secs(60),
             command_timeout: config.standby_follow_timeout + config.primary_follow_timeout + Duration::from_secs(120),
+            settle: Duration::from_secs(5),
             local_grace: Duration::from_secs(10).max(monitor_interval * 2),
         }
     }

@@ -48,6 +48,10 @@ pub struct State {
     pub successor: Option<NodeId>,
     /// The node that was last elected here, and when it was first named.
     pub waited_for: Option<(NodeId, Duration)>,
+    /// Since when other daemons can see that this node may be elected.
+    pub electable_since: Option<Duration>,
+    /// The better node whose place this one is about to take, and when that was announced to it.
+    pub overtaking: Option<(NodeId, Duration)>,
     /// How often the own promotion failed since the upstream was lost, and when it failed last.
     pub failed_promotions: Option<(u32, Duration)>,
     /// When a node may be followed again after a follow that failed.
@@ -339,6 +343,8 @@ impl State {
             passed_over: BTreeSet::new(),
             successor: None,
             waited_for: None,
+            electable_since: None,
+            overtaking: None,
             failed_promotions: None,
             follow_again: None,
             standing_aside: false,
@@ -402,6 +408,16 @@ impl State {
         )
     }
 
+    /// Whether a node is worth asking when a primary is sought. The local copy of the records may be old, so a standby
+    /// that it calls inactive may have been promoted since; an inactive primary was replaced, and is not to be found.
+    pub(super) fn may_be_primary(&self, node: &Node) -> bool {
+        match node.node_type {
+            NodeType::Witness => false,
+            NodeType::Standby => true,
+            NodeType::Primary | NodeType::Unknown => node.active,
+        }
+    }
+
     /// Mode and phase in a word each, as in the manual's table.
     pub fn name(&self) -> &'static str {
         match &self.mode {
@@ -434,7 +450,7 @@ impl State {
         let others = || {
             self.nodes
                 .iter()
-                .filter(|node| node.active && node.id != self.own && node.node_type != NodeType::Witness)
+                .filter(|node| node.id != self.own && self.may_be_primary(node))
                 .map(|node| node.id)
                 .collect::<Vec<_>>()
         };
@@ -455,9 +471,9 @@ impl State {
                 Phase::StoppingReceivers { .. } => (false, siblings()),
                 Phase::Electing { not_before } if now < *not_before => (false, Vec::new()),
                 Phase::Electing { .. } => (true, siblings()),
-                Phase::Validating { .. } => (true, Vec::new()),
+                Phase::Validating { .. } => (true, others()),
                 Phase::Promoting(Promotion::Verifying { .. }) => (true, others()),
-                Phase::Promoting(Promotion::Delayed { .. }) => (true, Vec::new()),
+                Phase::Promoting(Promotion::Delayed { .. }) => (true, others()),
                 Phase::Promoting(Promotion::Running { .. }) => (false, Vec::new()),
                 Phase::Waiting { .. } => (true, Vec::new()),
                 Phase::Following(follow) => (true, vec![follow.target]),

@@ -164,6 +164,7 @@ impl<'a> Turn<'a> {
         self.next.passed_over.clear();
         self.next.successor = None;
         self.next.waited_for = None;
+        self.next.overtaking = None;
         self.next.failed_promotions = None;
         self.next.follow_again = None;
         self.next.early_notification = None;
@@ -227,7 +228,7 @@ impl<'a> Turn<'a> {
             .iter()
             .filter(|seen| seen.recovery == RecoveryState::Primary && seen.node != self.next.own)
             .filter_map(|seen| self.next.node(seen.node))
-            .filter(|node| node.node_type != NodeType::Witness)
+            .filter(|node| self.next.may_be_primary(node))
             .collect();
         found.sort_by_key(|node| (node.node_type != NodeType::Primary, node.priority, node.id));
         found.first().map(|node| node.id)
@@ -244,7 +245,7 @@ impl<'a> Turn<'a> {
             .filter(|seen| {
                 self.next
                     .node(seen.node)
-                    .is_some_and(|node| node.node_type != NodeType::Witness)
+                    .is_some_and(|node| self.next.may_be_primary(node))
             })
             .max_by_key(|seen| (seen.timeline, std::cmp::Reverse(seen.node)))
             .map(|seen| seen.node)

@@ -127,9 +127,10 @@ impl Turn<'_> {
             self.next.waited_for = None;
             result = judge(&self);
         }
+        let instead_of = result.instead_of;
         let reason = result.reason;
         match result.outcome {
-            Outcome::Won(tally) => self.election_won(tally, reason),
+            Outcome::Won(tally) => self.election_won(tally, instead_of, reason),
             Outcome::Lost(winner) => self.election_lost(winner, reason),
             Outcome::NotCandidate => {
                 self.await_word(None);
@@ -138,6 +139,7 @@ impl Turn<'_> {
             Outcome::Cancelled => {
                 // What keeps this node from a decision may have kept the elected one from acting.
                 self.next.waited_for = None;
+                self.next.overtaking = None;
                 self.act(Action::ResetVotingStatus);
                 self.become_degraded(Cause::Cancelled, rerun);
                 self.decide_paced(Rule::ElectionCancelled, reason)
@@ -178,7 +180,39 @@ impl Turn<'_> {
         })
     }
 
-    fn election_won(mut self, tally: Tally, reason: String) -> Decision {
+    /// Won, but others may be deciding otherwise at this moment: those who did not yet see that this node can be
+    /// elected, and the better node that seems unable to act. Holding back once lets their promotion show.
+    fn hold_back(&mut self, instead_of: Option<NodeId>) -> Option<(Rule, Duration)> {
+        let settle = self.settings.settle;
+        if let Some(better) = instead_of {
+            match self.next.overtaking {
+                Some((node, since)) if node == better => {
+                    let at = since + settle;
+                    return (self.now < at).then_some((Rule::OvertakingAnnounced, at));
+                }
+                _ => {
+                    self.next.overtaking = Some((better, self.now));
+                    self.act(Action::Notify {
+                        nodes: vec![better],
+                        value: Notification::RerunElection,
+                    });
+                    return Some((Rule::OvertakingAnnounced, self.now + settle));
+                }
+            }
+        }
+        self.stand_again();
+        let at = self.next.electable_since.unwrap_or(self.now) + settle;
+        (self.now < at).then_some((Rule::NewlyElectable, at))
+    }
+
+    fn election_won(mut self, tally: Tally, instead_of: Option<NodeId>, reason: String) -> Decision {
+        if tally.shared > 1
+            && let Some((rule, at)) = self.hold_back(instead_of)
+        {
+            self.release_receiver();
+            self.enter(Phase::VotingAgain { at });
+            return self.decide_polling(rule, reason);
+        }
         self.release_receiver();
         if self.own().is_some_and(|own| own.upstream.is_none()) && !self.settings.always_promote {
             self.become_degraded(Cause::PromotionFailed, self.settings.rerun_interval);
@@ -218,6 +252,13 @@ impl Turn<'_> {
     pub(super) fn validating(mut self, tally: Tally, until: Duration) -> Decision {
         if self.upstream_is_up() {
             return self.upstream_back();
+        }
+        if self.may_act()
+            && let Some(primary) = self.followable_primary()
+        {
+            let reason = format!("{} is a primary by now", self.next.title(primary));
+            self.start_follow(primary);
+            return self.decide_polling(Rule::PrimaryFound, reason);
         }
         let end = self.result(|finished| match finished {
             Finished::Validation(end) => Some(end.clone()),

@@ -28,6 +28,7 @@ const NOT_SIMULATED: &[Rule] = &[
     Rule::NoRecordedPrimary,
     Rule::ElectionDelayed,
     Rule::ToldToPromote,
+    Rule::SuccessorKnown,
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -132,6 +132,7 @@ fn settings(random: &mut Random, own: NodeId, shared: &Shared) -> Settings {
         promote_check_timeout: seconds(random, 5, 8),
         promote_timeout: Duration::from_secs(20),
         command_timeout: Duration::from_secs(15),
+        settle: Duration::from_secs(5),
         local_grace: monitor_interval * 2 + Duration::from_secs(3),
     }
 }
