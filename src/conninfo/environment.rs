@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use nix::unistd::{User, geteuid};
 
 /// Where connection parameters come from that are not in the connection string.
 #[derive(Clone, Default)]
@@ -17,7 +20,9 @@ pub struct Environment {
 impl Environment {
     /// The environment of this process. `HOME` comes before the system's user database, as in libpq.
     pub fn of_process() -> Environment {
-        let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+        // Asked once: the user database may be far away.
+        static ACCOUNT: OnceLock<Option<User>> = OnceLock::new();
+        let account = ACCOUNT.get_or_init(|| User::from_uid(geteuid()).ok().flatten());
         let variables: HashMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| name.starts_with("PG"))
@@ -28,7 +33,7 @@ impl Environment {
                 .filter(|home| !home.is_empty())
                 .map(PathBuf::from)
                 .or_else(|| account.as_ref().map(|account| account.dir.clone())),
-            user: account.map(|account| account.name),
+            user: account.as_ref().map(|account| account.name.clone()),
         }
     }
 

@@ -68,14 +68,34 @@ pub fn done(tag: &str) -> Vec<u8> {
     messages
 }
 
+/// One row with one text column.
+pub fn row(value: &str) -> Vec<u8> {
+    let mut description = vec![0, 1];
+    description.extend(b"answer\0");
+    description.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 25, 255, 255, 255, 255, 255, 255, 0, 0]);
+    let mut data = vec![0, 1];
+    data.extend((value.len() as u32).to_be_bytes());
+    data.extend(value.as_bytes());
+    let mut messages = message(b'T', &description);
+    messages.extend(message(b'D', &data));
+    messages
+}
+
 /// Reads messages and answers each query with success, until the client leaves.
 pub fn serve(stream: &mut (impl Read + Write)) {
+    serve_with(stream, |_| Vec::new());
+}
+
+/// As [`serve`], with the rows that `answer` gives for a query.
+pub fn serve_with(stream: &mut (impl Read + Write), answer: impl Fn(&str) -> Vec<u8>) {
     stream.write_all(&welcome()).expect("an answer");
     let mut header = [0; 5];
     while stream.read_exact(&mut header).is_ok() && header[0] != b'X' {
         let length = u32::from_be_bytes(header[1..].try_into().expect("four bytes"));
         let mut body = vec![0; length as usize - 4];
         stream.read_exact(&mut body).expect("a whole message");
-        stream.write_all(&done("SET")).expect("an answer");
+        let mut messages = answer(&String::from_utf8_lossy(&body));
+        messages.extend(done("SET"));
+        stream.write_all(&messages).expect("an answer");
     }
 }

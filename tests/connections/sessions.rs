@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use repmgr::conninfo::Environment;
 use repmgr::postgres::{ConnectFailure, Connection, QueryError};
 
+use super::impostor;
 use super::stand::{ask, connect, conninfo, deadlines, nobody, refused, run, sql, stand};
 
 #[test]
@@ -154,6 +155,30 @@ fn the_first_host_of_the_wanted_kind_is_taken() {
             }
         }
         panic!("always {seen:?}");
+    });
+}
+
+#[test]
+fn a_server_that_does_not_report_its_kind_is_asked() {
+    // PostgreSQL 13 and earlier report neither in_hot_standby nor default_transaction_read_only.
+    let standby = impostor::listen(|mut stream| {
+        impostor::start_plain(&mut stream);
+        impostor::serve_with(&mut stream, |query| {
+            if query.contains("pg_is_in_recovery()") || query.contains("SHOW transaction_read_only") {
+                impostor::row("on")
+            } else {
+                Vec::new()
+            }
+        });
+    });
+    run(async {
+        let text = |attributes| format!("host=127.0.0.1 port={standby} user=me target_session_attrs={attributes}");
+        for attributes in ["any", "standby", "read-only", "prefer-standby"] {
+            connect(&text(attributes)).await;
+        }
+        for attributes in ["primary", "read-write"] {
+            assert_eq!(refused(&text(attributes)).await.failure, ConnectFailure::Other);
+        }
     });
 }
 
