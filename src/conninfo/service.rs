@@ -37,7 +37,10 @@ fn read(file: &Path, service: &str) -> Result<Option<Conninfo>, ConninfoError> {
         ..ParseOption::default()
     };
     let text = std::fs::read_to_string(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let ini = Ini::load_from_str_opt(&text, options)
+    // What libpq takes and the library does not: blanks before anything, comments too, and a
+    // backslash at the end of a value, which before a carriage return continues no line.
+    let lines: Vec<&str> = text.lines().map(str::trim).map(without_comment).collect();
+    let ini = Ini::load_from_str_opt(&lines.join("\r\n"), options)
         .map_err(|error| wrong(format!("syntax error in line {}, column {}", error.line, error.col)))?;
     let Some(section) = ini.section(Some(service)) else {
         return Ok(None);
@@ -55,8 +58,12 @@ fn read(file: &Path, service: &str) -> Result<Option<Conninfo>, ConninfoError> {
             )));
         }
         if parameters.get_given(keyword).is_none() {
-            parameters.set(keyword, value);
+            parameters.set(keyword, value.trim_end());
         }
     }
     Ok(Some(parameters))
+}
+
+fn without_comment(line: &str) -> &str {
+    if line.starts_with('#') { "" } else { line }
 }

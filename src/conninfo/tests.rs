@@ -399,7 +399,7 @@ fn a_service_stands_between_the_string_and_the_environment() {
     let system = tempfile::tempdir().unwrap();
     write(
         &home.path().join(".pg_service.conf"),
-        "# comment\n[one]\nhost=service\nport = 7\npassword=a#b'c\\d\noptions=-c a=b\n\n[two]\nservice=one\n\n[three]\nhots=x\n",
+        "# comment\n[one]\n  # another\n  host=service  \nport = 7\npassword=a#b'c\\d;\\\noptions=-c a=b\nport=8\n\n[two]\nservice=one\n\n[three]\nhots=x\n",
         0o644,
     );
     write(&system.path().join("pg_service.conf"), "[four]\nhost=system\n", 0o644);
@@ -413,7 +413,7 @@ fn a_service_stands_between_the_string_and_the_environment() {
     let resolved = |text: &str| Conninfo::parse(text).unwrap().resolve(&environment);
     let one = resolved("service=one dbname=db").unwrap();
     assert_eq!(one.hosts[0].title(), "server at \"service\", port 7");
-    assert_eq!(one.hosts[0].password.as_deref(), Some(r"a#b'c\d"));
+    assert_eq!(one.hosts[0].password.as_deref(), Some(r"a#b'c\d;\"));
     assert_eq!((one.get("user"), one.get("options")), (Some("eve"), Some("-c a=b")));
     assert_eq!(
         resolved("service=one port=8").unwrap().hosts[0].title(),
