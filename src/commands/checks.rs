@@ -1,7 +1,8 @@
 //! Which options go with which command.
 
 use super::catalogue::Command;
-use super::option_table::{Elsewhere, OPTIONS};
+use super::option_entry::Elsewhere;
+use super::option_table::OPTIONS;
 use super::options::Options;
 use super::source::names_a_host;
 use crate::config::Config;

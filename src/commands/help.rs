@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::catalogue::{COMMANDS, CommandEntry, NOUNS};
-use super::option_table::{Group, OPTIONS, OptionEntry};
+use super::option_entry::{Group, OptionEntry};
+use super::option_table::OPTIONS;
 
 /// What the connection options are if they are not given.
 #[derive(Debug, Clone, Default)]

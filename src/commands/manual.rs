@@ -5,7 +5,8 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::catalogue::{COMMANDS, NOUNS};
 use super::help::options_of;
-use super::option_table::{Argument, Group, OPTIONS, OptionEntry};
+use super::option_entry::{Argument, Group, OptionEntry};
+use super::option_table::OPTIONS;
 use crate::exit_code::ExitCode;
 
 /// The page in the language of man(7).

@@ -11,6 +11,7 @@ pub mod connecting;
 mod help;
 mod manual;
 pub mod node;
+pub mod option_entry;
 pub mod option_table;
 mod options;
 mod overview;

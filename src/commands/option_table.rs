@@ -5,144 +5,9 @@
 
 use super::catalogue::Command;
 use super::catalogue::Command::*;
-use super::options::{ColumnFormat, Options};
+use super::option_entry::{Argument, Group, OptionEntry, option};
+use super::options::ColumnFormat;
 use crate::types::NodeId;
-
-/// What follows an option, and where it goes.
-#[derive(Clone, Copy)]
-pub enum Argument {
-    /// Nothing follows.
-    Flag(fn(&mut Options)),
-    /// A word that is called this in the help.
-    Text(&'static str, fn(&mut Options, &str) -> Result<(), String>),
-    /// A number of at least this much.
-    Integer(&'static str, i32, fn(&mut Options, i32)),
-    /// A word that may be left out, given only with `=`.
-    OptionalText(&'static str, fn(&mut Options, Option<&str>) -> Result<(), String>),
-    /// A number of at least 0 that may be left out, given only with `=`.
-    OptionalInteger(&'static str, fn(&mut Options, Option<u32>)),
-}
-
-/// Where the option stands in the help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// Help and version.
-    Help,
-    /// Of use for all commands.
-    General,
-    /// Where the node is.
-    Connection,
-    /// What is said, and how.
-    Output,
-    /// Of use for the commands of [`OptionEntry::used_by`].
-    Command,
-    /// Not shown.
-    Hidden,
-}
-
-/// What happens if the option is given to a command that does not take it.
-#[derive(Debug, Clone, Copy)]
-pub enum Elsewhere {
-    /// Nothing.
-    Accepted,
-    /// A warning.
-    Warned,
-    /// A warning, and the value is dropped.
-    Cleared(fn(&mut Options)),
-}
-
-/// What the table says of one option.
-#[derive(Clone, Copy)]
-pub struct OptionEntry {
-    /// The long name.
-    pub long: &'static str,
-    /// Another long name for the same.
-    pub alias: Option<&'static str>,
-    /// The one-letter name.
-    pub short: Option<char>,
-    /// What follows it.
-    pub argument: Argument,
-    /// Where it stands in the help.
-    pub group: Group,
-    /// The commands for which it means something.
-    pub used_by: &'static [Command],
-    /// Commands that take it without a warning although it has no effect there.
-    pub also_taken_by: &'static [Command],
-    /// What happens elsewhere.
-    pub elsewhere: Elsewhere,
-    /// For help and manual.
-    pub help: &'static str,
-}
-
-impl OptionEntry {
-    const fn short(mut self, short: char) -> Self {
-        self.short = Some(short);
-        self
-    }
-
-    const fn alias(mut self, alias: &'static str) -> Self {
-        self.alias = Some(alias);
-        self
-    }
-
-    const fn group(mut self, group: Group) -> Self {
-        self.group = group;
-        self
-    }
-
-    /// Given elsewhere, it is accepted without a word.
-    const fn of(mut self, used_by: &'static [Command]) -> Self {
-        self.used_by = used_by;
-        self
-    }
-
-    /// Given elsewhere, it is warned about.
-    const fn only(mut self, used_by: &'static [Command]) -> Self {
-        self.used_by = used_by;
-        self.elsewhere = Elsewhere::Warned;
-        self
-    }
-
-    const fn tolerated_by(mut self, commands: &'static [Command]) -> Self {
-        self.also_taken_by = commands;
-        self
-    }
-
-    const fn cleared(mut self, clear: fn(&mut Options)) -> Self {
-        self.elsewhere = Elsewhere::Cleared(clear);
-        self
-    }
-
-    /// Whether the option may be given to this command without a warning.
-    pub fn is_taken_by(&self, command: Command) -> bool {
-        matches!(self.elsewhere, Elsewhere::Accepted)
-            || self.used_by.contains(&command)
-            || self.also_taken_by.contains(&command)
-    }
-
-    /// The name of what follows, for the help: `=NAME`, `[=NAME]` or nothing.
-    pub fn value_form(&self) -> String {
-        match self.argument {
-            Argument::Flag(_) => String::new(),
-            Argument::Text(name, _) | Argument::Integer(name, ..) => format!("={name}"),
-            Argument::OptionalText(name, _) | Argument::OptionalInteger(name, _) => format!("[={name}]"),
-        }
-    }
-}
-
-const fn option(long: &'static str, argument: Argument, help: &'static str) -> OptionEntry {
-    OptionEntry {
-        long,
-        alias: None,
-        short: None,
-        argument,
-        group: Group::Command,
-        used_by: &[],
-        also_taken_by: &[],
-        elsewhere: Elsewhere::Accepted,
-        help,
-    }
-}
 
 /// A value that is kept unless it is empty, which means "not given".
 fn kept(value: &str) -> Option<String> {
@@ -190,64 +55,149 @@ pub static OPTIONS: &[OptionEntry] = &[
     option("help", flag!(help), "Shows this help; after a noun, that of its verbs.")
         .short('?')
         .group(Group::Help),
-    option("version", flag!(version), "Shows the version; with --verbose also our own.")
-        .short('V')
-        .group(Group::Help),
-    option("version-number", flag!(version_number), "Shows the version as a number.").group(Group::Help),
+    option(
+        "version",
+        flag!(version),
+        "Shows the version; with --verbose also our own.",
+    )
+    .short('V')
+    .group(Group::Help),
+    option(
+        "version-number",
+        flag!(version_number),
+        "Shows the version as a number.",
+    )
+    .group(Group::Help),
     option("config-file", text!("FILE", config_file), "The configuration file.")
         .short('f')
         .group(Group::General),
-    option("pg_bindir", text!("DIR", pg_bindir), "Where PostgreSQL's programs are; wins over pg_bindir in the configuration file.")
-        .short('b')
-        .group(Group::General),
-    option("force", flag!(force), "Does what is refused otherwise; each command says what that is.")
-        .short('F')
-        .group(Group::General)
-        .of(&[
-            PrimaryRegister, PrimaryUnregister, StandbyClone, StandbyRegister, StandbyUnregister, StandbyPromote,
-            StandbySwitchover, WitnessRegister, WitnessUnregister, NodeRejoin,
-        ]),
-    option("dry-run", flag!(dry_run), "Shows what would be done and whether it could succeed; changes nothing.")
-        .group(Group::General)
-        .only(&[
-            PrimaryRegister, PrimaryUnregister, StandbyClone, StandbyRegister, StandbyUnregister, StandbyFollow,
-            StandbySwitchover, StandbyPromote, WitnessRegister, WitnessUnregister, NodeRejoin, NodeService,
-            ClusterCleanup, ServicePause, ServiceUnpause, DaemonStart, DaemonStop,
-        ])
-        .tolerated_by(&[ServiceStatus]),
-    option("dump-config", flag!(dump_config), "Shows all configuration parameters as name|value.").group(Group::Hidden),
-    option("dbname", text!("NAME", dbname), "The database to connect to; also a whole connection string or URI.")
-        .short('d')
-        .group(Group::Connection)
-        .only(CONNECTION),
+    option(
+        "pg_bindir",
+        text!("DIR", pg_bindir),
+        "Where PostgreSQL's programs are; wins over pg_bindir in the configuration file.",
+    )
+    .short('b')
+    .group(Group::General),
+    option(
+        "force",
+        flag!(force),
+        "Does what is refused otherwise; each command says what that is.",
+    )
+    .short('F')
+    .group(Group::General)
+    .of(&[
+        PrimaryRegister,
+        PrimaryUnregister,
+        StandbyClone,
+        StandbyRegister,
+        StandbyUnregister,
+        StandbyPromote,
+        StandbySwitchover,
+        WitnessRegister,
+        WitnessUnregister,
+        NodeRejoin,
+    ]),
+    option(
+        "dry-run",
+        flag!(dry_run),
+        "Shows what would be done and whether it could succeed; changes nothing.",
+    )
+    .group(Group::General)
+    .only(&[
+        PrimaryRegister,
+        PrimaryUnregister,
+        StandbyClone,
+        StandbyRegister,
+        StandbyUnregister,
+        StandbyFollow,
+        StandbySwitchover,
+        StandbyPromote,
+        WitnessRegister,
+        WitnessUnregister,
+        NodeRejoin,
+        NodeService,
+        ClusterCleanup,
+        ServicePause,
+        ServiceUnpause,
+        DaemonStart,
+        DaemonStop,
+    ])
+    .tolerated_by(&[ServiceStatus]),
+    option(
+        "dump-config",
+        flag!(dump_config),
+        "Shows all configuration parameters as name|value.",
+    )
+    .group(Group::Hidden),
+    option(
+        "dbname",
+        text!("NAME", dbname),
+        "The database to connect to; also a whole connection string or URI.",
+    )
+    .short('d')
+    .group(Group::Connection)
+    .only(CONNECTION),
     option("host", text!("HOST", host), "The host to connect to.")
         .short('h')
         .group(Group::Connection)
         .only(CONNECTION),
-    option("port", Argument::Integer("PORT", 1, |options, value| options.port = Some(value.to_string())), "The port to connect to.")
-        .short('p')
-        .group(Group::Connection)
-        .only(CONNECTION),
+    option(
+        "port",
+        Argument::Integer("PORT", 1, |options, value| options.port = Some(value.to_string())),
+        "The port to connect to.",
+    )
+    .short('p')
+    .group(Group::Connection)
+    .only(CONNECTION),
     option("username", text!("NAME", username), "The role to connect as.")
         .short('U')
         .group(Group::Connection)
         .only(CONNECTION),
-    option("remote-user", text!("NAME", remote_user), "The user for ssh and rsync; without it ssh decides.")
-        .short('R')
-        .of(&[StandbyClone, StandbyPromote, StandbySwitchover, ClusterMatrix, ClusterCrosscheck]),
-    option("superuser", text!("NAME", superuser), "A superuser for what the ordinary role may not do.")
-        .short('S')
-        .only(&[
-            PrimaryRegister, StandbyClone, StandbySwitchover, StandbyFollow, WitnessRegister, NodeCheck, NodeRejoin,
-            NodeService,
-        ]),
-    option("pgdata", text!("DIR", pgdata), "The data directory, if the configuration file names none.")
-        .short('D')
-        .only(&[StandbyClone, NodeService])
-        .tolerated_by(&[StandbyFollow]),
+    option(
+        "remote-user",
+        text!("NAME", remote_user),
+        "The user for ssh and rsync; without it ssh decides.",
+    )
+    .short('R')
+    .of(&[
+        StandbyClone,
+        StandbyPromote,
+        StandbySwitchover,
+        ClusterMatrix,
+        ClusterCrosscheck,
+    ]),
+    option(
+        "superuser",
+        text!("NAME", superuser),
+        "A superuser for what the ordinary role may not do.",
+    )
+    .short('S')
+    .only(&[
+        PrimaryRegister,
+        StandbyClone,
+        StandbySwitchover,
+        StandbyFollow,
+        WitnessRegister,
+        NodeCheck,
+        NodeRejoin,
+        NodeService,
+    ]),
+    option(
+        "pgdata",
+        text!("DIR", pgdata),
+        "The data directory, if the configuration file names none.",
+    )
+    .short('D')
+    .only(&[StandbyClone, NodeService])
+    .tolerated_by(&[StandbyFollow]),
     option("node-id", node_id!(node_id), "The node meant, by its id.")
         .only(&[
-            PrimaryUnregister, StandbyUnregister, WitnessUnregister, ClusterCleanup, ClusterEvent, ClusterMatrix,
+            PrimaryUnregister,
+            StandbyUnregister,
+            WitnessUnregister,
+            ClusterCleanup,
+            ClusterEvent,
+            ClusterMatrix,
             ClusterCrosscheck,
         ])
         .cleared(|options| options.node_id = None),
@@ -264,14 +214,31 @@ pub static OPTIONS: &[OptionEntry] = &[
     )
     .only(&[StandbyUnregister, ClusterEvent])
     .cleared(|options| options.node_name = None),
-    option("remote-node-id", node_id!(remote_node_id), "The node that asks; for calls between nodes.").group(Group::Hidden),
-    option("upstream-node-id", node_id!(upstream_node_id), "The node that the standby follows.")
-        .only(&[StandbyClone, StandbyRegister, StandbyFollow]),
-    option("upstream-conninfo", text!("CONNINFO", upstream_conninfo), "The connection string for primary_conninfo, or of an upstream that is not registered yet.")
-        .of(&[StandbyClone, StandbyRegister]),
-    option("replication-user", text!("NAME", replication_user), "The role for replication connections.")
-        .only(&[StandbyClone])
-        .tolerated_by(&[PrimaryRegister, StandbyRegister]),
+    option(
+        "remote-node-id",
+        node_id!(remote_node_id),
+        "The node that asks; for calls between nodes.",
+    )
+    .group(Group::Hidden),
+    option(
+        "upstream-node-id",
+        node_id!(upstream_node_id),
+        "The node that the standby follows.",
+    )
+    .only(&[StandbyClone, StandbyRegister, StandbyFollow]),
+    option(
+        "upstream-conninfo",
+        text!("CONNINFO", upstream_conninfo),
+        "The connection string for primary_conninfo, or of an upstream that is not registered yet.",
+    )
+    .of(&[StandbyClone, StandbyRegister]),
+    option(
+        "replication-user",
+        text!("NAME", replication_user),
+        "The role for replication connections.",
+    )
+    .only(&[StandbyClone])
+    .tolerated_by(&[PrimaryRegister, StandbyRegister]),
     option(
         "copy-external-config-files",
         Argument::OptionalText("samepath|pgdata", |options, value| {
@@ -283,20 +250,42 @@ pub static OPTIONS: &[OptionEntry] = &[
             options.copy_external_config_files = Some(destination.to_owned());
             Ok(())
         }),
-        "Copies configuration files outside of the data directory, to the same path (default) or into the data directory.",
+        "Copies configuration files outside of the data directory, to the same path (default) or \
+     into the data directory.",
     )
     .of(&[StandbyClone]),
-    option("fast-checkpoint", flag!(fast_checkpoint), "Makes the source's checkpoint at full speed.")
-        .short('c')
-        .of(&[StandbyClone]),
-    option("no-upstream-connection", flag!(no_upstream_connection), "With Barman: does not connect to the upstream.")
-        .of(&[StandbyClone]),
-    option("without-barman", flag!(without_barman), "Clones with pg_basebackup even if Barman is configured.")
-        .of(&[StandbyClone]),
-    option("replication-conf-only", flag!(replication_conf_only), "Only writes the replication configuration of an existing data directory.")
-        .alias("recovery-conf-only")
-        .only(&[StandbyClone]),
-    option("verify-backup", flag!(verify_backup), "Verifies the copy with pg_verifybackup.").of(&[StandbyClone]),
+    option(
+        "fast-checkpoint",
+        flag!(fast_checkpoint),
+        "Makes the source's checkpoint at full speed.",
+    )
+    .short('c')
+    .of(&[StandbyClone]),
+    option(
+        "no-upstream-connection",
+        flag!(no_upstream_connection),
+        "With Barman: does not connect to the upstream.",
+    )
+    .of(&[StandbyClone]),
+    option(
+        "without-barman",
+        flag!(without_barman),
+        "Clones with pg_basebackup even if Barman is configured.",
+    )
+    .of(&[StandbyClone]),
+    option(
+        "replication-conf-only",
+        flag!(replication_conf_only),
+        "Only writes the replication configuration of an existing data directory.",
+    )
+    .alias("recovery-conf-only")
+    .only(&[StandbyClone]),
+    option(
+        "verify-backup",
+        flag!(verify_backup),
+        "Verifies the copy with pg_verifybackup.",
+    )
+    .of(&[StandbyClone]),
     option(
         "recovery-min-apply-delay",
         Argument::Text("DELAY", |options, value| {
@@ -307,19 +296,42 @@ pub static OPTIONS: &[OptionEntry] = &[
         "How long the standby waits before it replays a transaction: a number with ms, s, min, h or d.",
     )
     .of(&[StandbyClone, StandbyFollow, NodeRejoin]),
-    option("wait-start", Argument::Integer("SECONDS", 0, |options, value| options.wait_start = u32::try_from(value).ok()), "How long to wait for the standby to accept connections; 30 seconds by default.")
-        .of(&[StandbyRegister]),
-    option("wait-sync", Argument::OptionalInteger("SECONDS", |options, value| options.wait_sync = Some(value)), "Waits until the record has reached the standby; without a number for ever.")
-        .of(&[StandbyRegister]),
-    option("wait", Argument::OptionalInteger("SECONDS", |options, value| options.wait = Some(value)), "Waits for a new primary to appear, or for the daemon to have started or stopped.")
-        .short('w')
-        .only(&[StandbyFollow, DaemonStart, DaemonStop]),
+    option(
+        "wait-start",
+        Argument::Integer("SECONDS", 0, |options, value| {
+            options.wait_start = u32::try_from(value).ok()
+        }),
+        "How long to wait for the standby to accept connections; 30 seconds by default.",
+    )
+    .of(&[StandbyRegister]),
+    option(
+        "wait-sync",
+        Argument::OptionalInteger("SECONDS", |options, value| options.wait_sync = Some(value)),
+        "Waits until the record has reached the standby; without a number for ever.",
+    )
+    .of(&[StandbyRegister]),
+    option(
+        "wait",
+        Argument::OptionalInteger("SECONDS", |options, value| options.wait = Some(value)),
+        "Waits for a new primary to appear, or for the daemon to have started or stopped.",
+    )
+    .short('w')
+    .only(&[StandbyFollow, DaemonStart, DaemonStop]),
     option("no-wait", flag!(no_wait), "Does not wait for the result.")
         .short('W')
         .only(&[NodeRejoin, DaemonStart, DaemonStop]),
-    option("siblings-follow", flag!(siblings_follow), "Makes the other standbys of the former primary follow the new one.")
-        .only(&[StandbyPromote, StandbySwitchover]),
-    option("always-promote", flag!(always_promote), "Promotes even if this standby lacks WAL that the primary has.").only(&[StandbySwitchover]),
+    option(
+        "siblings-follow",
+        flag!(siblings_follow),
+        "Makes the other standbys of the former primary follow the new one.",
+    )
+    .only(&[StandbyPromote, StandbySwitchover]),
+    option(
+        "always-promote",
+        flag!(always_promote),
+        "Promotes even if this standby lacks WAL that the primary has.",
+    )
+    .only(&[StandbySwitchover]),
     option(
         "force-rewind",
         Argument::OptionalText("PATH", |options, value| {
@@ -329,12 +341,25 @@ pub static OPTIONS: &[OptionEntry] = &[
         "Runs pg_rewind on the former primary; PATH is that program's.",
     )
     .only(&[StandbySwitchover, NodeRejoin]),
-    option("repmgrd-no-pause", flag!(repmgrd_no_pause), "Does not pause the daemons meanwhile.").only(&[StandbySwitchover]),
-    option("repmgrd-force-unpause", flag!(repmgrd_force_unpause), "Unpauses all daemons afterwards, also those that were paused before.")
-        .only(&[StandbySwitchover]),
-    option("is-shutdown-cleanly", flag!(is_shutdown_cleanly), "Shows whether the server was shut down cleanly, without connecting to it.")
-        .group(Group::Hidden)
-        .only(&[NodeStatus]),
+    option(
+        "repmgrd-no-pause",
+        flag!(repmgrd_no_pause),
+        "Does not pause the daemons meanwhile.",
+    )
+    .only(&[StandbySwitchover]),
+    option(
+        "repmgrd-force-unpause",
+        flag!(repmgrd_force_unpause),
+        "Unpauses all daemons afterwards, also those that were paused before.",
+    )
+    .only(&[StandbySwitchover]),
+    option(
+        "is-shutdown-cleanly",
+        flag!(is_shutdown_cleanly),
+        "Shows whether the server was shut down cleanly, without connecting to it.",
+    )
+    .group(Group::Hidden)
+    .only(&[NodeStatus]),
     check!("archive-ready", "Checks the files that wait to be archived."),
     check!("downstream", "Checks that all downstream nodes are attached."),
     check!("upstream", "Checks that this node is attached to its upstream."),
@@ -343,27 +368,87 @@ pub static OPTIONS: &[OptionEntry] = &[
     check!("slots", "Checks for inactive replication slots."),
     check!("missing-slots", "Checks for missing replication slots."),
     check!("repmgrd", "Checks that the daemon runs and is not paused."),
-    check!("data-directory-config", "Checks that data_directory in the configuration file is the server's."),
-    check!("has-passfile", "Checks whether passfile can be used in connection strings.").group(Group::Hidden),
-    check!("replication-connection", "Checks for a replication connection to a remote node.").group(Group::Hidden),
-    check!("replication-config-owner", "Checks who owns the replication configuration.").group(Group::Hidden),
+    check!(
+        "data-directory-config",
+        "Checks that data_directory in the configuration file is the server's."
+    ),
+    check!(
+        "has-passfile",
+        "Checks whether passfile can be used in connection strings."
+    )
+    .group(Group::Hidden),
+    check!(
+        "replication-connection",
+        "Checks for a replication connection to a remote node."
+    )
+    .group(Group::Hidden),
+    check!(
+        "replication-config-owner",
+        "Checks who owns the replication configuration."
+    )
+    .group(Group::Hidden),
     check!("db-connection", "Checks for a database connection.").group(Group::Hidden),
-    option("config-files", text!("LIST", config_files), "Configuration files to keep over pg_rewind, separated by commas.").only(&[NodeRejoin]),
-    option("config-archive-dir", text!("DIR", config_archive_dir), "Where they are kept meanwhile; /tmp by default.").of(&[NodeRejoin]),
-    option("action", text!("ACTION", action), "start, stop, restart, reload or promote.").only(&[NodeService]),
-    option("list-actions", flag!(list_actions), "Shows the commands instead of running one.").of(&[NodeService]),
-    option("checkpoint", flag!(checkpoint), "Makes a checkpoint before the server is stopped or restarted.").of(&[NodeService]),
+    option(
+        "config-files",
+        text!("LIST", config_files),
+        "Configuration files to keep over pg_rewind, separated by commas.",
+    )
+    .only(&[NodeRejoin]),
+    option(
+        "config-archive-dir",
+        text!("DIR", config_archive_dir),
+        "Where they are kept meanwhile; /tmp by default.",
+    )
+    .of(&[NodeRejoin]),
+    option(
+        "action",
+        text!("ACTION", action),
+        "start, stop, restart, reload or promote.",
+    )
+    .only(&[NodeService]),
+    option(
+        "list-actions",
+        flag!(list_actions),
+        "Shows the commands instead of running one.",
+    )
+    .of(&[NodeService]),
+    option(
+        "checkpoint",
+        flag!(checkpoint),
+        "Makes a checkpoint before the server is stopped or restarted.",
+    )
+    .of(&[NodeService]),
     option("compact", flag!(compact), "A narrower table.").only(&[ClusterShow, ClusterEvent, ServiceStatus]),
     option("detail", flag!(detail), "Also shows location and priority.").only(&[ServiceStatus]),
     option("all", flag!(all), "Shows all events.").only(&[ClusterEvent]),
     option("event", text!("NAME", event), "Only events of this name.").only(&[ClusterEvent]),
-    option("limit", Argument::Integer("N", 1, |options, value| options.limit = u32::try_from(value).ok()), "How many events to show; 20 by default.")
-        .only(&[ClusterEvent]),
-    option("keep-history", Argument::Integer("DAYS", 0, |options, value| options.keep_history = value.unsigned_abs()), "Keeps rows younger than this; 0 by default, which deletes all.")
-        .short('k')
-        .of(&[ClusterCleanup]),
-    option("disable-wal-receiver", flag!(disable_wal_receiver), "Stops the WAL receiver.").group(Group::Hidden).only(&[NodeControl]),
-    option("enable-wal-receiver", flag!(enable_wal_receiver), "Lets the WAL receiver start again.").group(Group::Hidden).only(&[NodeControl]),
+    option(
+        "limit",
+        Argument::Integer("N", 1, |options, value| options.limit = u32::try_from(value).ok()),
+        "How many events to show; 20 by default.",
+    )
+    .only(&[ClusterEvent]),
+    option(
+        "keep-history",
+        Argument::Integer("DAYS", 0, |options, value| options.keep_history = value.unsigned_abs()),
+        "Keeps rows younger than this; 0 by default, which deletes all.",
+    )
+    .short('k')
+    .of(&[ClusterCleanup]),
+    option(
+        "disable-wal-receiver",
+        flag!(disable_wal_receiver),
+        "Stops the WAL receiver.",
+    )
+    .group(Group::Hidden)
+    .only(&[NodeControl]),
+    option(
+        "enable-wal-receiver",
+        flag!(enable_wal_receiver),
+        "Lets the WAL receiver start again.",
+    )
+    .group(Group::Hidden)
+    .only(&[NodeControl]),
     option(
         "format",
         Argument::Text("FORMAT", |options, value| {
@@ -374,14 +459,31 @@ pub static OPTIONS: &[OptionEntry] = &[
         "The form of the result: text, csv, json, nagios or optformat.",
     )
     .group(Group::Output),
-    option("csv", Argument::Flag(|options| options.format = ColumnFormat::Csv), "The same as --format=csv.").group(Group::Output),
-    option("nagios", Argument::Flag(|options| options.format = ColumnFormat::Nagios), "The same as --format=nagios.").group(Group::Output),
-    option("optformat", Argument::Flag(|options| options.format = ColumnFormat::Optformat), "The same as --format=optformat.").group(Group::Output),
+    option(
+        "csv",
+        Argument::Flag(|options| options.format = ColumnFormat::Csv),
+        "The same as --format=csv.",
+    )
+    .group(Group::Output),
+    option(
+        "nagios",
+        Argument::Flag(|options| options.format = ColumnFormat::Nagios),
+        "The same as --format=nagios.",
+    )
+    .group(Group::Output),
+    option(
+        "optformat",
+        Argument::Flag(|options| options.format = ColumnFormat::Optformat),
+        "The same as --format=optformat.",
+    )
+    .group(Group::Output),
     option(
         "log-level",
         Argument::Text("LEVEL", |options, value| {
             if crate::log::Level::by_name(value).is_none() {
-                return Err(format!("\"{value}\" is none of DEBUG, INFO, NOTICE, WARNING, ERROR, ALERT, CRIT and EMERG"));
+                return Err(format!(
+                    "\"{value}\" is none of DEBUG, INFO, NOTICE, WARNING, ERROR, ALERT, CRIT and EMERG"
+                ));
             }
             options.log_level = kept(value);
             Ok(())
@@ -390,14 +492,38 @@ pub static OPTIONS: &[OptionEntry] = &[
     )
     .short('L')
     .group(Group::Output),
-    option("log-to-file", flag!(log_to_file), "Logs where log_facility and log_file of the configuration file say.").group(Group::Output),
-    option("quiet", flag!(quiet), "Logs errors only.").short('q').group(Group::Output),
-    option("terse", flag!(terse), "Leaves out DETAIL and HINT lines and warnings about options and configuration.")
-        .short('t')
+    option(
+        "log-to-file",
+        flag!(log_to_file),
+        "Logs where log_facility and log_file of the configuration file say.",
+    )
+    .group(Group::Output),
+    option("quiet", flag!(quiet), "Logs errors only.")
+        .short('q')
         .group(Group::Output),
-    option("verbose", flag!(verbose), "Logs more.").short('v').group(Group::Output),
-    option("check-upstream-config", Argument::Flag(|_| ()), "Without effect; see --dry-run.").group(Group::Hidden),
-    option("remote-config-file", Argument::Text("FILE", |_, _| Ok(())), "Without effect.").short('C').group(Group::Hidden),
+    option(
+        "terse",
+        flag!(terse),
+        "Leaves out DETAIL and HINT lines and warnings about options and configuration.",
+    )
+    .short('t')
+    .group(Group::Output),
+    option("verbose", flag!(verbose), "Logs more.")
+        .short('v')
+        .group(Group::Output),
+    option(
+        "check-upstream-config",
+        Argument::Flag(|_| ()),
+        "Without effect; see --dry-run.",
+    )
+    .group(Group::Hidden),
+    option(
+        "remote-config-file",
+        Argument::Text("FILE", |_, _| Ok(())),
+        "Without effect.",
+    )
+    .short('C')
+    .group(Group::Hidden),
 ];
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::option_table::{Argument, OPTIONS, OptionEntry};
+use super::option_entry::{Argument, OptionEntry};
+use super::option_table::OPTIONS;
 use super::options::{ColumnFormat, Options};
 
 /// What the words said.

@@ -136,29 +136,23 @@ fn unreachable(record: NodeRecord, reachability: Reachability) -> Observation {
     }
 }
 
-/// A question without an answer leaves "not known" behind; the verdict says so.
+/// A question without an answer leaves "not known" behind; the verdict says so. All are asked in one go.
 async fn ask(record: NodeRecord, connection: &Connection, subject: Subject) -> Observation {
-    let recovery = connection.recovery_state().await.unwrap_or(RecoveryState::Unknown);
-    let own = nodes::by_id(connection, record.node_id).await.ok().flatten();
-    let timeline = connection.checkpoint_timeline().await.ok();
-    let replay_paused = recovery == RecoveryState::Standby && replay_is_paused(connection).await;
-    let daemon = match subject {
-        Subject::Servers => DaemonState::default(),
-        Subject::Daemons => DaemonState {
-            running: functions::repmgrd_is_running(connection).await.ok().flatten(),
-            pid: functions::repmgrd_pid(connection).await.ok().flatten(),
-            paused: functions::repmgrd_is_paused(connection).await.ok().flatten(),
-            upstream_last_seen: functions::upstream_last_seen(connection).await.ok().flatten(),
-        },
-    };
+    let (recovery, own, timeline, replay_paused, daemon) = tokio::join!(
+        connection.recovery_state(),
+        nodes::by_id(connection, record.node_id),
+        connection.checkpoint_timeline(),
+        replay_is_paused(connection),
+        daemon_state(connection, subject),
+    );
     Observation {
         reachability: Reachability::Up,
-        recovery,
-        own: own.map(|own| OwnRecord {
+        recovery: recovery.unwrap_or(RecoveryState::Unknown),
+        own: own.ok().flatten().map(|own| OwnRecord {
             node_type: own.node_type,
             upstream: own.upstream_node_id,
         }),
-        timeline,
+        timeline: timeline.ok(),
         replay_paused,
         attached: Attached::NotAsked,
         daemon,
@@ -166,9 +160,27 @@ async fn ask(record: NodeRecord, connection: &Connection, subject: Subject) -> O
     }
 }
 
+async fn daemon_state(connection: &Connection, subject: Subject) -> DaemonState {
+    if subject == Subject::Servers {
+        return DaemonState::default();
+    }
+    let (running, pid, paused, upstream_last_seen) = tokio::join!(
+        functions::repmgrd_is_running(connection),
+        functions::repmgrd_pid(connection),
+        functions::repmgrd_is_paused(connection),
+        functions::upstream_last_seen(connection),
+    );
+    DaemonState {
+        running: running.ok().flatten(),
+        pid: pid.ok().flatten(),
+        paused: paused.ok().flatten(),
+        upstream_last_seen: upstream_last_seen.ok().flatten(),
+    }
+}
+
 async fn replay_is_paused(connection: &Connection) -> bool {
-    let sql = "SELECT pg_catalog.pg_is_wal_replay_paused() \
-               AND pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn()";
+    let sql = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() \
+               AND pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn() END";
     matches!(connection.value(sql, &[]).await, Ok(Some(true)))
 }
 
