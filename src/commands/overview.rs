@@ -236,6 +236,13 @@ pub mod samples {
         Overview::judge(nodes, false)
     }
 
+    /// A standby that is not attached; the example in the documentation.
+    pub fn documented() -> Overview {
+        let mut detached = node(2, NodeType::Standby, Some(1));
+        detached.attached = Attached::Asked(Attachment::Detached);
+        Overview::judge(vec![node(1, NodeType::Primary, None), detached], false)
+    }
+
     /// A standby that is down, one that is detached, one whose daemon is paused.
     pub fn bad() -> Overview {
         let mut down = node(2, NodeType::Standby, Some(1));

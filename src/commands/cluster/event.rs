@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn json_document() {
-        insta::assert_snapshot!(render(&rows(), ColumnFormat::Json, false));
+        let document = render(&rows(), ColumnFormat::Json, false);
+        assert!(include_str!("../../../docs/json.md").contains(&document));
+        insta::assert_snapshot!(document);
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn json(overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::overview::samples::{bad, good};
+    use crate::commands::overview::samples::{bad, documented, good};
 
     #[test]
     fn text() {
@@ -156,6 +156,7 @@ mod tests {
     #[test]
     fn json_document() {
         insta::assert_snapshot!(json(&bad()));
+        assert!(include_str!("../../../docs/json.md").contains(&json(&documented())));
     }
 
     #[test]

@@ -453,7 +453,9 @@ mod tests {
 
     #[test]
     fn json_document() {
-        insta::assert_snapshot!(primary().render(ColumnFormat::Json, false));
+        let document = primary().render(ColumnFormat::Json, false);
+        assert!(include_str!("../../../docs/json.md").contains(&document));
+        insta::assert_snapshot!(document);
     }
 
     #[test]

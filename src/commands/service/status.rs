@@ -162,7 +162,7 @@ fn json(overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::overview::samples::{bad, good};
+    use crate::commands::overview::samples::{bad, documented, good};
 
     #[test]
     fn text() {
@@ -205,6 +205,7 @@ mod tests {
     #[test]
     fn json_document() {
         insta::assert_snapshot!(json(&bad()));
+        assert!(include_str!("../../../docs/json.md").contains(&json(&documented())));
     }
 
     #[test]
