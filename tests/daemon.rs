@@ -406,3 +406,93 @@ fn an_event_command_that_hangs_does_not_stop_the_failover() {
         cluster.node(2).server.is_primary().then_some(())
     });
 }
+
+#[test]
+fn a_primary_whose_host_is_frozen_is_given_up() {
+    let cluster = watched("daemon-frozen", 2, "");
+    freeze(&cluster, 1, Signal::SIGSTOP);
+    let promoted = || cluster.node(2).server.is_primary().then_some(());
+    eventually("node2 is primary", promoted);
+    freeze(&cluster, 1, Signal::SIGKILL);
+}
+
+/// Signals the server of a node and all of its processes.
+fn freeze(cluster: &Cluster, id: u32, signal: Signal) {
+    let postmaster = cluster.node(id).server.pid().unwrap();
+    let children = Command::new("pgrep")
+        .args(["-P", &postmaster.to_string()])
+        .output()
+        .unwrap();
+    nix::sys::signal::kill(postmaster, signal).unwrap();
+    for child in text(&children.stdout).lines() {
+        // One may have ended meanwhile.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.parse().unwrap()), signal);
+    }
+}
+
+#[test]
+fn a_daemon_that_is_told_to_end_while_it_promotes_completes_the_failover() {
+    let mut cluster = watched("daemon-term", 3, "");
+    let config = std::fs::read_to_string(&cluster.node(2).config_file).unwrap();
+    let slow = config.replace("promote_command='", "promote_command='sleep 3; ");
+    user::write(&cluster.node(2).config_file, &slow);
+    cluster.node(2).signal_daemon(Signal::SIGHUP);
+    eventually("the new configuration counts", || {
+        cluster
+            .node(2)
+            .daemon_log()
+            .contains("\"promote_command\" is now")
+            .then_some(())
+    });
+    cluster.node(1).server.kill();
+    eventually("the promotion is under way", || {
+        cluster
+            .node(2)
+            .daemon_log()
+            .contains("running promote_command")
+            .then_some(())
+    });
+    assert_eq!(cluster.node_mut(2).stop_daemon(), Some(0));
+    assert_eq!(cluster.primaries(), [2]);
+    assert_eq!(cluster.node(2).server.query("SELECT term FROM repmgr.voting_term"), "2");
+    let told = events(&cluster, 2, 2);
+    assert!(told.contains(&"repmgrd_failover_promote".to_owned()), "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("repmgrd_shutdown"), "{told:?}");
+    follows(&cluster, 3, 2);
+    assert!(
+        cluster.node(3).daemon_log().contains("told to follow node \"node2\""),
+        "{}",
+        cluster.node(3).daemon_log()
+    );
+}
+
+#[test]
+fn what_a_standby_saw_is_published_and_its_history_written() {
+    let cluster = watched("daemon-history", 2, "monitoring_history=true\n");
+    let rows = "SELECT count(*) FROM repmgr.monitoring_history WHERE standby_node_id = 2 AND primary_node_id = 1 \
+                AND replication_lag >= 0 AND apply_lag >= 0";
+    eventually("the history grows", || {
+        (cluster.node(1).server.query(rows).parse::<u32>().unwrap() >= 2).then_some(())
+    });
+    let seen = "SELECT repmgr.get_upstream_last_seen() BETWEEN 0 AND 5, repmgr.get_upstream_node_id(), \
+                repmgr.standby_get_last_updated() > now() - interval '20 seconds'";
+    assert_eq!(cluster.node(2).server.query(seen), "t|1|t");
+
+    // A standby whose server stays away is marked, and is back when it is back.
+    cluster.node(2).server.stop("fast");
+    let active = || cluster.node(2).record_on(&cluster.node(1).server, "active");
+    eventually("node2 is recorded as inactive", || (active() == "f").then_some(()));
+    cluster.node(2).server.start();
+    eventually("node2 is recorded as active", || (active() == "t").then_some(()));
+    let told = "SELECT string_agg(event, ' ' ORDER BY event_timestamp) FROM repmgr.events \
+                WHERE node_id = 2 AND event IN ('standby_failure', 'standby_recovery')";
+    eventually("both are recorded", || {
+        (cluster.node(1).server.query(told) == "standby_failure standby_recovery").then_some(())
+    });
+    // And its primary saw it leave and come.
+    let children =
+        "SELECT string_agg(DISTINCT event, ' ' ORDER BY event) FROM repmgr.events WHERE event LIKE 'child_node%'";
+    eventually("the primary's daemon has seen it, too", || {
+        (cluster.node(1).server.query(children) == "child_node_disconnect child_node_reconnect").then_some(())
+    });
+}
