@@ -496,3 +496,97 @@ fn what_a_standby_saw_is_published_and_its_history_written() {
         (cluster.node(1).server.query(children) == "child_node_disconnect child_node_reconnect").then_some(())
     });
 }
+
+/// Two daemons of the original and one of ours; the primary is lost.
+fn mixed(ours: u32) -> Option<Cluster> {
+    let Some(original) = stage::original() else {
+        support::skip("conformance", "the original is not staged (scripts/stage-original.sh)");
+        return None;
+    };
+    let mut cluster = Cluster::with_stage(&format!("daemon-mixed{ours}"), 3, original, &original.bindir);
+    cluster.node_mut(ours).programs = stage::programs().to_owned();
+    for node in &cluster.nodes {
+        node.write_config(&node.automatic_failover());
+    }
+    cluster.primary_up("shared_preload_libraries = 'repmgr'");
+    for id in 2..=3 {
+        cluster.standby_up(id);
+        cluster.wait_record(id, id);
+    }
+    for id in 1..=3 {
+        cluster.node_mut(id).start_daemon();
+    }
+    for id in 1..=3 {
+        started(&cluster, id);
+    }
+    cluster.node(1).server.kill();
+    cluster.wait_primary(2);
+    follows(&cluster, 3, 2);
+    assert_eq!(cluster.primaries(), [2]);
+    let record = "SELECT type, active, upstream_node_id FROM repmgr.nodes ORDER BY node_id";
+    eventually("the records say who is who", || {
+        (cluster.node(2).server.query(record) == "primary|f|\nprimary|t|\nstandby|t|2").then_some(())
+    });
+    let told = "SELECT string_agg(node_id || ':' || event, ' ' ORDER BY event_timestamp) FROM repmgr.events \
+                WHERE event IN ('repmgrd_failover_promote', 'repmgrd_reload', 'repmgrd_failover_follow')";
+    eventually("all of it is recorded", || {
+        let all = cluster.node(2).server.query(told);
+        [
+            "2:repmgrd_failover_promote",
+            "2:repmgrd_reload",
+            "3:repmgrd_failover_follow",
+        ]
+        .iter()
+        .all(|event| all.contains(event))
+        .then_some(())
+    });
+    let term = cluster.node(2).server.query("SELECT term FROM repmgr.voting_term");
+    assert_eq!(term, "2");
+    Some(cluster)
+}
+
+#[test]
+fn an_original_follows_the_word_of_this_program() {
+    mixed(2);
+}
+
+#[test]
+fn this_program_follows_an_original() {
+    let Some(cluster) = mixed(3) else { return };
+    let log = cluster.node(3).daemon_log();
+    let told = log.contains("rule \"told-to-follow\"");
+    assert!(told || log.contains("rule \"primary-found\""), "{log}");
+}
+
+#[test]
+fn a_cascaded_standby_moves_to_the_primary() {
+    let mut cluster = Cluster::new("daemon-cascaded", 3);
+    for node in &cluster.nodes {
+        node.write_config(&node.automatic_failover());
+    }
+    cluster.primary_up("");
+    cluster.standby_up(2);
+    let third = cluster.node(3);
+    third.clone_from(cluster.node(2), &["--upstream-node-id=2"]);
+    third.server.start();
+    third.repmgr_ok(&["standby", "register", "--upstream-node-id=2"]);
+    cluster.wait_streaming(2, 3);
+    cluster.wait_record(3, 3);
+    for id in 1..=3 {
+        cluster.node_mut(id).start_daemon();
+    }
+    for id in 1..=3 {
+        started(&cluster, id);
+    }
+    cluster.node(2).server.kill();
+    follows(&cluster, 3, 1);
+    eventually("the record names the primary", || {
+        (cluster.node(3).record_on(&cluster.node(1).server, "upstream_node_id") == "1").then_some(())
+    });
+    eventually("the follow is recorded", || {
+        events(&cluster, 1, 3)
+            .contains(&"repmgrd_failover_follow".to_owned())
+            .then_some(())
+    });
+    assert_eq!(cluster.primaries(), [1]);
+}

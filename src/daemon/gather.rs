@@ -91,8 +91,14 @@ pub async fn gather(
         peers.keep(own, local.connection);
     }
     let mut wanted: Vec<NodeId> = vec![identity.node];
-    for (node, (connection, _)) in asked.iter().zip(&others) {
+    for (node, (connection, _, obstacle)) in asked.iter().zip(&others) {
         peers.keep(node, connection.clone());
+        if peers.is_news(node.node_id, obstacle.as_deref())
+            && let Some(obstacle) = obstacle
+        {
+            crate::warning!("this node may not be able to follow {}", node.title());
+            crate::detail!("{obstacle}");
+        }
         wanted.push(node.node_id);
     }
     if let Some(primary) = primary {
@@ -115,7 +121,7 @@ pub async fn gather(
         records: local.records,
         own_on_primary,
         upstream: probe,
-        others: others.into_iter().map(|(_, seen)| seen).collect(),
+        others: others.into_iter().map(|(_, seen, _)| seen).collect(),
         local_error: local.error,
         upstream_error,
     }
@@ -207,12 +213,16 @@ async fn read_own_record(
     }
 }
 
-async fn ask_other(node: &NodeRecord, kept: Kept, own: Option<(&NodeRecord, &Connection)>) -> (Kept, Seen) {
+async fn ask_other(
+    node: &NodeRecord,
+    kept: Kept,
+    own: Option<(&NodeRecord, &Connection)>,
+) -> (Kept, Seen, Option<String>) {
     let connection = match peers::connected(node, kept).await {
         Ok(connection) => connection,
         Err(error) => {
             crate::debug!("{} cannot be reached: {error}", node.title());
-            return (None, Seen::unreachable(node.node_id, error.failure));
+            return (None, Seen::unreachable(node.node_id, error.failure), None);
         }
     };
     let mut seen = match questions::status(&connection, node).await {
@@ -222,14 +232,16 @@ async fn ask_other(node: &NodeRecord, kept: Kept, own: Option<(&NodeRecord, &Con
             return (
                 None,
                 Seen::unreachable(node.node_id, crate::failover::ConnectFailure::Silent),
+                None,
             );
         }
     };
+    let mut obstacle = None;
     if seen.recovery == RecoveryState::Primary
         && let Some((own, own_connection)) = own
         && own.node_type == NodeType::Standby
     {
-        seen.followable = probe::followable(own, own_connection, node, &connection).await;
+        (seen.followable, obstacle) = probe::followable(own, own_connection, node, &connection).await;
     }
-    (Some(connection), seen)
+    (Some(connection), seen, obstacle)
 }

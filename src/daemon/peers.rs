@@ -21,6 +21,7 @@ pub const DEADLINES: Deadlines = Deadlines {
 #[derive(Debug, Default)]
 pub struct Peers {
     kept: HashMap<NodeId, (String, Arc<Connection>)>,
+    obstacles: HashMap<NodeId, String>,
 }
 
 impl Peers {
@@ -48,6 +49,15 @@ impl Peers {
             }
             None => self.forget(node.node_id),
         }
+    }
+
+    /// Whether a node's obstacle to being followed is another one than last time.
+    pub fn is_news(&mut self, node: NodeId, obstacle: Option<&str>) -> bool {
+        let before = match obstacle {
+            Some(obstacle) => self.obstacles.insert(node, obstacle.to_owned()),
+            None => self.obstacles.remove(&node),
+        };
+        before.as_deref() != obstacle
     }
 
     /// Closes the connection to a node.

@@ -141,13 +141,13 @@ async fn answered(connection: &Connection, sql: &str, limit: Duration) -> Result
     }
 }
 
-/// Whether the own server, a standby, can follow `target` without losing its way.
+/// Whether the own server, a standby, can follow `target` without losing its way, and why that is not certain.
 pub async fn followable(
     own: &NodeRecord,
     own_connection: &Connection,
     target: &NodeRecord,
     target_connection: &Connection,
-) -> Answer {
+) -> (Answer, Option<String>) {
     let verdict = async {
         let local = attach::replication_connection(own_connection, own, ExitCode::DbConn).await?;
         let local = local
@@ -157,23 +157,20 @@ pub async fn followable(
         let position = LocalPosition {
             system_identifier: Some(local.system_identifier),
             timeline: local.timeline,
-            lsn: own_connection.node_lsn().await.ok(),
+            // Of one moment with the timeline; what SQL says of the position may be ahead of it.
+            lsn: Some(local.position),
         };
         let target = attach::observe_target(target_connection, target, local.timeline, ExitCode::DbConn).await?;
         Ok::<_, Error>(attach::decide(&position, &target))
     };
     match tokio::time::timeout(DEADLINES.query, verdict).await {
-        Ok(Ok(Verdict::SameTimeline { .. } | Verdict::ForkedLater { .. })) => Answer::Yes,
-        Ok(Ok(Verdict::Refused(Refusal::PositionUnknown | Refusal::HistoryUnknown { .. }))) => Answer::Unknown,
-        Ok(Ok(verdict)) => {
-            crate::warning!("this node cannot follow {}: {verdict:?}", target.title());
-            Answer::No
+        Ok(Ok(Verdict::SameTimeline { .. } | Verdict::ForkedLater { .. })) => (Answer::Yes, None),
+        Ok(Ok(Verdict::Diverged(why))) => (Answer::No, Some(why.to_string())),
+        Ok(Ok(Verdict::Refused(why @ (Refusal::PositionUnknown | Refusal::HistoryUnknown { .. })))) => {
+            (Answer::Unknown, Some(why.to_string()))
         }
-        Ok(Err(error)) => {
-            crate::warning!("could not find out whether this node can follow {}", target.title());
-            crate::detail!("{}", error.message);
-            Answer::Unknown
-        }
-        Err(_) => Answer::Unknown,
+        Ok(Ok(Verdict::Refused(why))) => (Answer::No, Some(why.to_string())),
+        Ok(Err(error)) => (Answer::Unknown, Some(error.to_string())),
+        Err(_) => (Answer::Unknown, Some(format!("no answer within {:?}", DEADLINES.query))),
     }
 }
