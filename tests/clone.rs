@@ -340,6 +340,23 @@ fn what_is_wrong_is_found_before_anything_is_touched() {
 }
 
 #[test]
+fn a_directory_of_another_user_is_refused() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip("faults", "a directory of another user needs root");
+    }
+    let cluster = cluster("clone-owner", "");
+    let (primary, standby) = (cluster.node(1), cluster.node(2));
+    let foreign = cluster.folder.join("foreign");
+    std::fs::create_dir(&foreign).expect("a directory of root");
+    for (data, word) in [(foreign.clone(), "\"root\""), (foreign.join("below"), "write to")] {
+        standby.write_config(&format!("data_directory='{}'", data.display()));
+        let error = clone_fails(1, standby, primary, &["--force", "--dry-run"]);
+        assert!(error.contains(word), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(&foreign).expect("the directory").count(), 0);
+}
+
+#[test]
 fn a_role_that_may_not_replicate_is_told_so() {
     let cluster = cluster("clone-role", "");
     let (primary, standby) = (cluster.node(1), cluster.node(2));
@@ -459,4 +476,90 @@ fn replication_configuration_alone_is_written() {
     standby.server.start();
     cluster.wait_streaming(1, 2);
     assert_eq!(standby.server.query("SHOW log_line_prefix"), "it's \\ %m");
+}
+
+/// PostgreSQL's programs, one of them replaced by a script.
+fn programs_with(cluster: &Cluster, name: &str, script: &str) -> String {
+    let folder = cluster.folder.join("bin");
+    user::folder(&folder);
+    for entry in std::fs::read_dir(&cluster.node(1).server.stage.bindir).expect("the programs") {
+        let entry = entry.expect("a program");
+        if entry.file_name() != name {
+            std::os::unix::fs::symlink(entry.path(), folder.join(entry.file_name())).expect("a link");
+        }
+    }
+    let path = folder.join(name);
+    user::write(&path, &format!("#!/bin/sh\n{script}\n"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("the mode");
+    format!("pg_bindir='{}'\n", folder.display())
+}
+
+#[test]
+fn a_backup_that_is_not_intact_does_not_stay() {
+    let cluster = cluster("clone-verify", "");
+    let (primary, standby) = (cluster.node(1), cluster.node(2));
+    let script = "[ \"$1\" = --version ] && { echo 'pg_verifybackup (PostgreSQL) 15.1'; exit 0; }\n\
+                  echo \"pg_verifybackup: error: $1 is damaged\" >&2; exit 1";
+    let programs = programs_with(&cluster, "pg_verifybackup", script);
+    standby.write_config(&format!("{programs}use_replication_slots=true\n"));
+    let error = clone_fails(14, standby, primary, &["--verify-backup"]);
+    assert!(error.contains("is damaged"), "{error}");
+    assert!(!standby.server.data.exists());
+    assert_eq!(slots(primary), "");
+}
+
+#[test]
+fn a_source_that_dies_leaves_nothing_here_and_is_named() {
+    let settings = "use_replication_slots=true\npg_basebackup_options='--max-rate=32'\n";
+    let cluster = cluster("clone-dead", settings);
+    let (primary, standby) = (cluster.node(1), cluster.node(2));
+    let conninfo = primary.server.conninfo();
+    let child = standby
+        .program("repmgr")
+        .args(["-d", &conninfo, "standby", "clone", "--fast-checkpoint"])
+        .args(Flavor::current().superuser_option())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("repmgr");
+    eventually("the backup has begun", || {
+        standby.server.data.join("base").exists().then_some(())
+    });
+    primary.server.kill();
+    let output = child.wait_with_output().expect("repmgr");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(14), "{text}");
+    assert!(text.contains("pg_drop_replication_slot('repmgr_slot_2')"), "{text}");
+    assert!(!standby.server.data.exists());
+}
+
+#[test]
+fn another_role_manages_the_slots() {
+    let cluster = cluster("clone-repl", "use_replication_slots=true\n");
+    let (primary, standby) = (cluster.node(1), cluster.node(2));
+    let password = support::server::PASSWORD.replace('\'', "''").replace('\\', "\\\\");
+    let server = &primary.server;
+    server.query(&format!(
+        "CREATE ROLE \"my repl\" REPLICATION LOGIN PASSWORD E'{password}'"
+    ));
+    server.query("ALTER ROLE repmgr NOREPLICATION NOSUPERUSER");
+    server.query("GRANT ALL ON SCHEMA repmgr TO repmgr");
+    server.query("GRANT ALL ON ALL TABLES IN SCHEMA repmgr TO repmgr");
+    let conninfo = server.conninfo();
+    let options = ["-d", conninfo.as_str(), "standby", "clone", "--fast-checkpoint"];
+
+    standby.repmgr_ok(&[&options[..], &["--replication-user=my repl", "--dry-run"]].concat());
+    assert_eq!(slots(primary), "");
+    standby.repmgr_ok(&[&options[..], &["--replication-user=my repl"]].concat());
+    assert_eq!(slots(primary), "repmgr_slot_2");
+
+    server.query("SELECT pg_drop_replication_slot('repmgr_slot_2')");
+    server.query("UPDATE repmgr.nodes SET repluser = 'my repl' WHERE node_id = 1");
+    standby.repmgr_ok(&[&options[..], &["--force"]].concat());
+    assert_eq!(slots(primary), "repmgr_slot_2");
+    assert!(primary_conninfo(standby).contains("user=''my repl''"));
+    standby.server.configure("");
+    standby.server.start();
+    cluster.wait_streaming(1, 2);
+    assert_eq!(server.query("SELECT usename FROM pg_stat_replication"), "my repl");
 }

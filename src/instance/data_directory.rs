@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::kill;
-use nix::unistd::{Pid, Uid, getpid, getppid};
+use nix::unistd::{AccessFlags, Pid, Uid, access, getpid, getppid};
 
 use crate::error::{Error, Result};
 use crate::warning;
@@ -111,6 +111,13 @@ pub fn check_owner(path: &Path) -> Result<()> {
             ))
             .hint("run repmgr as the system user that runs the server"),
     )
+}
+
+/// The directory, or the one that it is to be created in, must be writable.
+pub fn check_writable(path: &Path) -> Result<()> {
+    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
+    access(existing, AccessFlags::W_OK | AccessFlags::X_OK)
+        .map_err(|error| unusable("write to", existing, &io::Error::from(error)))
 }
 
 /// A directory made ready for a base backup, and what it takes to undo that.

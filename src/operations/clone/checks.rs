@@ -32,6 +32,7 @@ impl Cloning<'_> {
         crate::notice!("destination directory \"{}\" provided", path.display());
         let state = data_directory::state(path)?;
         data_directory::check_owner(path)?;
+        data_directory::check_writable(path)?;
         if state == State::PostgreSql
             && let Some(pid) = data_directory::running_server(path)?
         {

@@ -229,8 +229,8 @@ impl super::Request {
             shell_words::split(&config.rsync_options)
                 .map_err(|error| copy_error("\"rsync_options\" cannot be used".to_owned(), &error.to_string()))?
         };
-        // A file may be reached through a link, as Debian's are.
-        options.push("--copy-links".to_owned());
+        // A file may be reached through a link; and its name may hold blanks, which the remote shell must not split.
+        options.extend(["--copy-links", "--protect-args"].map(str::to_owned));
         let remote = match &self.remote_user {
             Some(user) => format!("{user}@{host}:{}", file.display()),
             None => format!("{host}:{}", file.display()),
