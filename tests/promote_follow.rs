@@ -227,6 +227,9 @@ fn a_standby_that_is_ahead_of_the_fork_is_left_as_it_is() {
     let before = replication_configuration(third);
     let said = third.repmgr_fails(23, &["standby", "follow", "--upstream-node-id=2"]);
     assert!(said.contains("timeline"), "{said}");
+    let dry_run = third.repmgr(&["standby", "follow", "--dry-run"]);
+    let said = String::from_utf8_lossy(&dry_run.stderr);
+    assert!(said.contains("2 nodes of this cluster accept writes"), "{said}");
     assert_eq!(replication_configuration(third), before);
     assert_eq!(third.record_on(&first.server, "upstream_node_id"), "1");
     cluster.wait_streaming(1, 3);
@@ -270,7 +273,11 @@ fn follow_waits_for_a_primary_on_request() {
     let cluster = cluster("follow-wait", 3, "primary_follow_timeout=60");
     cluster.node(1).server.kill();
     let third = cluster.node(3);
-    third.repmgr_fails(23, &["standby", "follow"]);
+    let said = third.repmgr_fails(23, &["standby", "follow"]);
+    assert!(
+        said.contains("node \"node1\" (ID: 1): "),
+        "each candidate with its reason: {said}"
+    );
     let mut waiting = third
         .program("repmgr")
         .args(["standby", "follow", "--wait"])

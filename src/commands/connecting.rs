@@ -9,6 +9,7 @@ use crate::metadata::NodeRecord;
 use crate::postgres::{ConnectError, Connection, Deadlines, QueryError};
 use crate::survey;
 use crate::types::RecoveryState;
+use crate::{detail, hint, warning};
 
 /// The oldest PostgreSQL that this program works with.
 const OLDEST_SUPPORTED_MAJOR: i32 = 13;
@@ -87,12 +88,23 @@ pub async fn recovery_state(connection: &Connection, title: &str) -> Result<Reco
 
 /// The live primary, searched from `connection`'s records; none ends the command with [`ExitCode::BadConfig`].
 pub async fn live_primary(connection: &Connection) -> Result<(NodeRecord, Connection)> {
-    let found = survey::live_primary(connection, Deadlines::default())
+    let search = survey::search_primary(connection, Deadlines::default())
         .await
         .map_err(|error| unanswered(ExitCode::BadConfig, "read the node records", &error))?;
-    found.ok_or_else(|| {
-        Error::bad_config("unable to connect to a primary of this cluster")
-            .detail("none of the active nodes that are registered answers as a primary")
-            .hint("use \"repmgr cluster show\" to see the state of the registered nodes")
-    })
+    if search.primaries.len() > 1 {
+        warning!("{} nodes of this cluster accept writes", search.primaries.len());
+        search
+            .primaries
+            .iter()
+            .for_each(|(node, _)| detail!("{}", node.title()));
+        hint!("only one of them may stay primary; the first one is taken here");
+    }
+    let others = search.others.iter();
+    let missing = others
+        .fold(
+            Error::bad_config("unable to find a primary of this cluster that answers"),
+            |error, (node, reason)| error.detail(format!("{}: {reason}", node.title())),
+        )
+        .hint("use \"repmgr cluster show\" to see the state of the registered nodes");
+    search.primaries.into_iter().next().ok_or(missing)
 }
