@@ -304,7 +304,11 @@ async fn start(
     };
     match startup::log_in(wire, server_end_point, &login).await {
         Ok(session) => Ok((session, encrypted)),
-        Err(error) => Err(not_started(error)),
+        Err(error) => {
+            // pg_hba.conf may refuse a login with or without encryption. A server that has none has said it all.
+            let refused = matches!(&error.reason, Reason::Server(server) if server.sqlstate.starts_with("28"));
+            Err((not_started(error), refused && encrypt == encrypted))
+        }
     }
 }
 
@@ -351,7 +355,7 @@ fn no_tls(error: TlsError) -> (Failed, bool) {
     (failed, other_encryption)
 }
 
-fn not_started(error: StartupError) -> (Failed, bool) {
+fn not_started(error: StartupError) -> Failed {
     let (failure, message) = match error.reason {
         Reason::Server(server) => (failure_of(&server.sqlstate), server.text),
         Reason::Closed => (
@@ -362,14 +366,12 @@ fn not_started(error: StartupError) -> (Failed, bool) {
         Reason::Declined(message) => (ConnectFailure::Authentication, message),
         Reason::Protocol(message) => (ConnectFailure::Transport, message),
     };
-    let failed = Failed {
+    Failed {
         failure,
         message,
         authentication_requested: error.authentication_requested,
         try_next: matches!(failure, ConnectFailure::NotAccepting | ConnectFailure::Transport),
-    };
-    // pg_hba.conf may refuse a login with or without encryption.
-    (failed, failure == ConnectFailure::Authentication)
+    }
 }
 
 /// What an SQLSTATE during start-up means (PostgreSQL: "PostgreSQL Error Codes").

@@ -197,6 +197,29 @@ fn a_refused_login_ends_the_search() {
 }
 
 #[test]
+fn a_login_is_tried_again_only_where_encryption_could_matter() {
+    let (count, logins) = std::sync::mpsc::channel();
+    let port = listen(move |mut stream| {
+        start_plain(&mut stream);
+        count.send(()).unwrap();
+        stream.write_all(&error("28000", "no pg_hba.conf entry")).unwrap();
+    });
+    run(async {
+        for mode in ["prefer", "disable"] {
+            let refusal = refused(&format!("{} sslmode={mode}", to(port))).await;
+            assert_eq!(refusal.failure, ConnectFailure::Authentication);
+            assert_eq!(logins.try_iter().count(), 1, "{mode}");
+        }
+    });
+    let stand = stand();
+    run(async {
+        let error = refused(&stand.at("127.0.0.1", "rejected", "sslmode=prefer")).await;
+        assert!(error.message.contains("SSL encryption; then: "), "{error}");
+        assert!(error.message.contains("no encryption"), "{error}");
+    });
+}
+
+#[test]
 fn a_server_that_breaks_off_in_the_middle_of_a_query_is_lost() {
     let port = listen(|mut stream| {
         start_plain(&mut stream);

@@ -233,6 +233,31 @@ fn files_in_the_home_directory_count() {
     });
 }
 
+#[test]
+fn the_systems_roots_vouch_for_a_server() {
+    let stand = stand();
+    // OpenSSL takes the place of the system's roots from the environment of the process: one of its own.
+    let child = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "--ignored", "tls::child_with_other_system_roots"])
+        .env("SSL_CERT_FILE", stand.files.join("authority.crt"))
+        .env("REPMGR_TEST_PORT", stand.server.port.to_string())
+        .output()
+        .expect("this program");
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && output.contains("1 passed"), "{output}");
+}
+
+#[test]
+#[ignore = "run by the_systems_roots_vouch_for_a_server"]
+fn child_with_other_system_roots() {
+    let port = std::env::var("REPMGR_TEST_PORT").expect("a port");
+    run(async {
+        let text = |host| format!("host={host} port={port} user=postgres dbname=postgres sslrootcert=system");
+        connect(&text("localhost")).await;
+        refused(&text("127.0.0.1")).await;
+    });
+}
+
 /// A server that speaks TLS from the first byte on, or after having been asked.
 fn tls_server(identity: &Identity, direct: bool, alpn: bool) -> (u16, mpsc::Receiver<Option<String>>) {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
