@@ -9,6 +9,7 @@ fn files() -> Vec<(&'static str, String)> {
         ("docs/configuration.md", repmgr::config::chapter()),
         ("docs/events.md", repmgr::events::manual()),
         ("docs/exit-codes.md", repmgr::exit_code::manual()),
+        ("docs/failover.md", repmgr::failover::manual()),
         ("man/repmgr.1", repmgr::commands::manual()),
         ("man/repmgrd.1", repmgr::daemon::manual::manual()),
     ]

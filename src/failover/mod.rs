@@ -45,6 +45,7 @@ pub mod election;
 mod election_tests;
 mod follower;
 mod following;
+mod manual;
 mod observation;
 mod primary;
 mod promoting;
@@ -52,6 +53,8 @@ mod reconnecting;
 mod rules;
 mod settings;
 mod state;
+#[cfg(test)]
+mod step_tests;
 mod turn;
 mod voting;
 
@@ -61,6 +64,7 @@ use crate::types::NodeType;
 
 pub use action::{Action, Announcement, Where};
 pub use election::Tally;
+pub use manual::manual;
 pub use observation::{
     Answer, CommandEnd, ConnectFailure, Finished, Local, Node, Notification, Observation, Probe, RecordChange, Seen,
     Verdict, describe, verdict,

@@ -278,6 +278,23 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them, in the order of the manual.
+    pub const ALL: &[Cause] = &[
+        Cause::NoUpstream,
+        Cause::UpstreamNotThere,
+        Cause::RefusesUs,
+        Cause::Unknown,
+        Cause::Paused,
+        Cause::Manual,
+        Cause::LocalServer,
+        Cause::Cancelled,
+        Cause::NoWinner,
+        Cause::NoWord,
+        Cause::PromotionFailed,
+        Cause::FollowFailed,
+        Cause::OutOfRecovery,
+    ];
+
     /// The reason for people.
     pub fn sentence(self) -> &'static str {
         match self {

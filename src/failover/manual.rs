@@ -1,0 +1,79 @@
+//! The manual's chapter on failover: what is decided, and the table of rules.
+
+use std::fmt::Write;
+
+use super::rules::Rule;
+use super::state::Cause;
+
+const OPENING: &str = "# Failover
+
+<!-- Generated from src/failover; UPDATE_GENERATED=1 cargo test --test generated -->
+
+Every turn the daemon gathers what it can see, decides by one rule, and logs the rule's name and its reason
+with the numbers. The daemons have no leader: each one evaluates the same rules on what it sees itself.
+
+## When a primary counts as lost
+
+A probe of the upstream ends in one of these:
+
+| Probe | Counts as |
+|---|---|
+| answered | up |
+| refused, silent, unreachable, starting up or shutting down | down |
+| login refused, no free connection, another error of the server | there, but refuses this node: never a reason for a failover |
+| the name has no address, the connection string cannot be used | unknown: never a reason for a failover |
+
+The first failed probe is the first of `reconnect_attempts`; the others follow on the clock,
+`reconnect_interval` apart. Only if the upstream was down at the last one, and all the time since the first one
+that found it down, for as long as all attempts take, an election begins. A probe in the very turn of the election
+must find it down once more. A standby whose WAL receiver had a message from the primary after its loss takes it
+for alive. A daemon that has not seen the upstream alive since it started waits for it and does not vote.
+
+## The election
+
+1. Without a readable voting term, or with `failover=manual`, the node is no candidate; with priority 0 it loses.
+2. The siblings are the active nodes that are recorded at the same upstream. Without any, the node wins if it is in
+   the primary's location.
+3. Every sibling that can be connected to is visible. If one is a primary that can be followed, it is followed.
+4. A node of the primary's location must be visible; with `primary_visibility_consensus` no visible node may have
+   seen the primary within twice `monitor_interval_secs`; and more than half of the siblings and this node
+   must be visible.
+5. The best candidate is the one with the most WAL received, then the highest priority, then the lowest id. Nodes
+   without a running daemon, paused ones, and those with priority 0 are no candidates, nor is one that was elected and
+   has not acted for longer than a promotion may take.
+6. The best candidate promotes itself, after `failover_validation_command` if there is one. It holds back for five
+   seconds and looks again if its own server or daemon is just back, or if it takes the place of a better node that
+   seems unable to act.
+7. The others wait for its word. If none comes within `primary_notification_timeout`, they vote again every
+   `election_rerun_interval`.
+
+A promotion is judged by the server: it has left recovery, or it has not, however the command ended. A node whose
+promotion failed stands aside and has the others vote again. A standby that knows of a successor of its lost upstream
+and could not follow it goes on trying to follow, and is never promoted in its place.
+
+## Degraded
+
+A degraded daemon looks every turn for its upstream, for a primary that it can follow, and for a notification.
+The reasons:
+
+";
+
+/// `docs/failover.md`.
+pub fn manual() -> String {
+    let mut text = String::from(OPENING);
+    for cause in Cause::ALL {
+        let _ = writeln!(text, "- {}", cause.sentence());
+    }
+    text.push_str("\n## Rules\n\n| Rule | In state | Leads to | Meaning |\n|---|---|---|---|\n");
+    for rule in Rule::ALL {
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} |",
+            rule.name(),
+            rule.from(),
+            rule.to(),
+            rule.sentence()
+        );
+    }
+    text
+}
