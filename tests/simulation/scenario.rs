@@ -764,13 +764,7 @@ fn one(world: &mut World, primary: usize) {
                 primary + 1
             ));
         }
-        let recorded = world.hosts[primary]
-            .server
-            .metadata
-            .nodes
-            .iter()
-            .find(|node| node.id == world.hosts[host].id);
-        let direct = recorded.is_some_and(|node| node.upstream == Some(id));
+        let direct = state.upstream == Some(id);
         if direct && !server.witness && server.source != Some(primary) {
             return world.fail(format!("node {} does not stream from node {}", host + 1, primary + 1));
         }
