@@ -6,6 +6,93 @@ use std::process::{Command, Output, Stdio};
 
 use support::user;
 
+/// Lines that end before a server is asked for more than a connection: exit code and standard output are the original's.
+const SAME_AS_ORIGINAL: &[&str] = &[
+    "",
+    "foo",
+    "foo bar",
+    "cluster",
+    "cluster show x",
+    "cluster show",
+    "-- cluster show",
+    "cluster -- show",
+    "cluster show -- -x",
+    "--rec cluster show",
+    "--replication-c cluster show",
+    "--recovery-conf-only cluster show",
+    "cluster show --up=3",
+    "cluster event --limit",
+    "cluster event --limit=0",
+    "cluster event --all --limit=3",
+    "cluster show --csv --nagios",
+    "--csv --csv cluster show",
+    "cluster show -p 0",
+    "cluster show -p 99999999999",
+    "cluster show -L loud",
+    "cluster show -L ERR",
+    "cluster show --log-level=debug",
+    "cluster show -d foo=bar",
+    "cluster show -w 30",
+    "cluster show --wait=x",
+    "cluster show --recovery-min-apply-delay=5us",
+    "cluster cleanup -k x",
+    "-k 3 cluster cleanup",
+    "standby register --wait-start=-1",
+    "standby register --wait-sync=x",
+    "standby follow --wait --no-wait",
+    "standby switchover --repmgrd-no-pause --repmgrd-force-unpause",
+    "node control --disable-wal-receiver --enable-wal-receiver",
+    "standby clone",
+    "standby clone n1",
+    "standby clone -d host=",
+    "standby clone -h a b",
+    "standby clone --copy-external-config-files=foo",
+    "witness register",
+    "witness register -d repmgr",
+    "witness status",
+    "witness create",
+    "node rejoin",
+    "node restore-config",
+    "bdr register",
+    "standby status",
+    "daemon status",
+    "service start",
+    "-f /nonexistent cluster show",
+    "--node-id=0 cluster event",
+    "--node-id=3 --node-name=x cluster event",
+    "--upstream-node-id=0 standby register",
+    "--dump-config cluster show",
+    "-C x --check-upstream-config cluster show",
+    "node status --is-shutdown-cleanly",
+];
+
+#[test]
+fn exit_codes_and_standard_output_are_the_originals() {
+    let Some(original) = support::stage::original() else {
+        support::skip(
+            "conformance",
+            "the original's package is not there; run scripts/stage-original.sh",
+        );
+        return;
+    };
+    let cli = Cli::new();
+    let config = cli.config("");
+    let mut differences = Vec::new();
+    for line in SAME_AS_ORIGINAL {
+        let line = format!("-f {config} {line}");
+        let ours = cli.run(&line);
+        let mut command = user::command(original.bindir.join("repmgr"));
+        let theirs = answer(command.args(line.split_whitespace()));
+        if (ours.code, &ours.stdout) != (theirs.code, &theirs.stdout) {
+            differences.push(format!(
+                "{line:?}: {:?} {:?}, the original {:?} {:?}",
+                ours.code, ours.stdout, theirs.code, theirs.stdout
+            ));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
 /// The program under test, where the ordinary user reaches it.
 fn program(folder: &std::path::Path) -> std::path::PathBuf {
     let copy = folder.join("repmgr");
@@ -82,7 +169,10 @@ fn assert_usage_error(answer: &Answer, reason: &str, noun: &str) {
     assert_eq!(answer.stdout, "", "an error list goes to standard error");
     assert!(answer.stderr.starts_with("ERROR: "), "{}", answer.stderr);
     assert!(answer.stderr.contains(&format!("\n  {reason}")), "{}", answer.stderr);
-    let hint = format!("Try \"repmgr {noun}--help\" for more information.\n");
+    let hint = match noun {
+        "" => "Try \"repmgr --help\" for more information.\n".to_owned(),
+        noun => format!("Try \"repmgr --help\" or \"repmgr {noun}--help\" for more information.\n"),
+    };
     assert!(answer.stderr.ends_with(&hint), "{}", answer.stderr);
 }
 
@@ -172,7 +262,10 @@ fn an_unknown_option_is_named_and_the_hint_goes_to_standard_output() {
         let answer = cli.run(line);
         assert_eq!(answer.code, Some(1), "{line}");
         assert!(answer.stderr.starts_with("repmgr: "), "{line}: {}", answer.stderr);
-        assert_eq!(answer.stdout, "Try \"repmgr --help\" for more information.\n", "{line}");
+        assert_eq!(
+            answer.stdout, "Try \"repmgr --help\" or \"repmgr cluster --help\" for more information.\n",
+            "{line}"
+        );
     }
 }
 

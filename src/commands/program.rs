@@ -25,7 +25,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
         Ok(parsed) => parsed,
         Err(reason) => {
             crate::log::plain(format_args!("{program}: {reason}"));
-            output::print(&try_help(&program, None));
+            let noun = arguments.iter().skip(1).find_map(|word| catalogue::noun(word));
+            output::print(&try_help(&program, noun));
             return ExitCode::BadConfig;
         }
     };
@@ -83,7 +84,7 @@ fn version(program: &str, options: &Options) -> Option<String> {
 
 fn try_help(program: &str, noun: Option<&str>) -> String {
     match noun {
-        Some(noun) => format!("Try \"{program} {noun} --help\" for more information.\n"),
+        Some(noun) => format!("Try \"{program} --help\" or \"{program} {noun} --help\" for more information.\n"),
         None => format!("Try \"{program} --help\" for more information.\n"),
     }
 }
