@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
@@ -12,6 +13,8 @@ static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
 pub fn free() -> u16 {
     let folder = std::env::temp_dir().join("repmgr-oxide-test-ports");
     std::fs::create_dir_all(&folder).expect("the folder of port locks");
+    // Other users of this machine run tests, too. Only the folder's owner can say so.
+    let _ = std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o1777));
     let start = 10_000 + u16::try_from(std::process::id() % 97).expect("small") * 100;
     for port in (start..20_000).chain(10_000..start) {
         let Ok(file) = File::create(folder.join(port.to_string())) else {
