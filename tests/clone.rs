@@ -563,3 +563,51 @@ fn another_role_manages_the_slots() {
     cluster.wait_streaming(1, 2);
     assert_eq!(server.query("SELECT usename FROM pg_stat_replication"), "my repl");
 }
+
+#[test]
+fn external_configuration_files_come_from_another_host() {
+    let cluster = Cluster::new("clone-ssh", 2);
+    let (primary, standby) = (cluster.node(1), cluster.node(2));
+    let (folder, bin) = (cluster.folder.join("my etc"), cluster.folder.join("bin"));
+    user::folder(&folder);
+    user::folder(&bin);
+    let ident = folder.join("it's ident.conf");
+    user::write(&ident, "# from the source\n");
+    let quoted = ident.display().to_string().replace('\'', "''");
+    cluster.primary_up(&format!("ident_file = '{quoted}'"));
+    // Takes this host for the other one, and notes whom it was asked for.
+    let ssh = bin.join("ssh");
+    let log = bin.join("log");
+    let script = format!(
+        "#!/bin/sh\nuser=\nwhile :; do case $1 in -l) user=$2; shift 2;; -o) shift 2;; -*) shift;; *) break;; esac; done\n\
+         echo \"$user@$1\" >>{}\nshift\nexec /bin/sh -c \"$*\"\n",
+        log.display()
+    );
+    user::write(&ssh, &script);
+    std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).expect("the mode");
+
+    let conninfo = match Flavor::current() {
+        // The certificate is not made out to the other host's name.
+        Flavor::Tls => return,
+        Flavor::Ipv6 => format!("{} hostaddr=::1", primary.server.conninfo()),
+        _ => format!("{} hostaddr=127.0.0.1", primary.server.conninfo()),
+    };
+    let conninfo = conninfo.replace(&format!("host={} ", Flavor::current().host()), "host=other.invalid ");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("PATH"));
+    let output = standby
+        .program("repmgr")
+        .env("PATH", path)
+        .args(["-d", &conninfo, "standby", "clone", "-c", "-R", "somebody"])
+        .arg("--copy-external-config-files=pgdata")
+        .args(Flavor::current().superuser_option())
+        .output()
+        .expect("repmgr");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let copied = std::fs::read_to_string(standby.server.data.join("it's ident.conf"));
+    assert_eq!(copied.expect("the copy"), "# from the source\n");
+    let asked = std::fs::read_to_string(&log).expect("the log");
+    assert!(
+        asked.lines().count() >= 2 && asked.lines().all(|line| line == "somebody@other.invalid"),
+        "{asked}"
+    );
+}

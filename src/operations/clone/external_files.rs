@@ -5,7 +5,9 @@
 //! into their places after it, each as a whole.
 
 use std::net::{IpAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access, mkdtemp};
@@ -15,7 +17,7 @@ use super::{Cloning, ExternalFilesTo};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::postgres::Connection;
-use crate::process;
+use crate::process::{self, ProcessError};
 
 /// How long fetching one file may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(300);
@@ -134,14 +136,7 @@ impl Cloning<'_> {
     }
 
     async fn test_ssh(&self, host: &str) -> Result<()> {
-        let options = &self.request.config.ssh_options;
-        let options = shell_words::split(options)
-            .map_err(|error| Error::bad_config(format!("\"ssh_options\" cannot be used: {error}")))?;
-        let mut command = Command::new("ssh");
-        command.args(["-o", "BatchMode=yes"]).args(options).arg(host);
-        if let Some(user) = &self.request.remote_user {
-            command.args(["-l", user]);
-        }
+        let mut command = self.request.ssh(host)?;
         command.arg("true");
         let failed = |detail: String| {
             Error::bad_config(format!("unable to reach the source's host \"{host}\" over SSH"))
@@ -214,7 +209,8 @@ impl Cloning<'_> {
 }
 
 impl super::Request {
-    /// With rsync, as the original does: its options are configured.
+    /// With rsync, as the original does: its options are configured. Where it is not installed and no
+    /// options ask for it, over plain SSH.
     async fn fetch(&self, host: &str, file: &Path, to: &Path) -> Result<()> {
         let config = &self.config;
         let mut options = if config.rsync_options.is_empty() {
@@ -237,14 +233,50 @@ impl super::Request {
         };
         let mut command = Command::new("rsync");
         command.args(options).arg(remote).arg(to);
-        let failed =
-            |detail: &str| copy_error(format!("unable to copy \"{}\" from \"{host}\"", file.display()), detail);
         match process::capture(command, "rsync", FETCH_LIMIT).await {
             Ok(finished) if finished.status.success() => Ok(()),
-            Ok(finished) => Err(failed(finished.stderr.trim())),
-            Err(error) => Err(failed(&error.to_string())),
+            Ok(finished) => Err(not_fetched(host, file, finished.stderr.trim())),
+            Err(ProcessError::NotStarted { .. }) if config.rsync_options.is_empty() => {
+                self.fetch_over_ssh(host, file, to).await
+            }
+            Err(error) => Err(not_fetched(host, file, &error.to_string())),
         }
     }
+
+    /// The copy is readable for its owner alone.
+    async fn fetch_over_ssh(&self, host: &str, file: &Path, to: &Path) -> Result<()> {
+        let mut command = self.ssh(host)?;
+        command.arg(format!("cat {}", process::shell_quote(&file.to_string_lossy())));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let failed = |detail: &str| not_fetched(host, file, detail);
+        let output = tokio::time::timeout(FETCH_LIMIT, command.output())
+            .await
+            .map_err(|_| failed("ssh gave no answer in time"))?
+            .map_err(|error| failed(&error.to_string()))?;
+        if !output.status.success() {
+            return Err(failed(String::from_utf8_lossy(&output.stderr).trim()));
+        }
+        std::fs::write(to, &output.stdout)
+            .and_then(|()| std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600)))
+            .map_err(|error| failed(&error.to_string()))
+    }
+
+    /// `ssh` to a host, without its command.
+    fn ssh(&self, host: &str) -> Result<Command> {
+        let options = shell_words::split(&self.config.ssh_options)
+            .map_err(|error| Error::bad_config(format!("\"ssh_options\" cannot be used: {error}")))?;
+        let mut command = Command::new("ssh");
+        command.args(["-o", "BatchMode=yes"]).args(options);
+        if let Some(user) = &self.remote_user {
+            command.args(["-l", user]);
+        }
+        command.arg(host);
+        Ok(command)
+    }
+}
+
+fn not_fetched(host: &str, file: &Path, detail: &str) -> Error {
+    copy_error(format!("unable to copy \"{}\" from \"{host}\"", file.display()), detail)
 }
 
 async fn query_external_files(connection: &Connection) -> Result<Vec<PathBuf>, crate::postgres::QueryError> {
