@@ -108,6 +108,90 @@ fn siblings_on_this_host_follow_on_request() {
     }
 }
 
+/// An `ssh` that notes its arguments, runs the command here, and cannot reach the host `lost.invalid`.
+fn put_ssh(folder: &std::path::Path) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let bin = folder.join("bin");
+    support::user::folder(&bin);
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >>{}/ssh.log\nfor word; do case $word in *lost.invalid) exit 255;; esac; done\n\
+         exec /bin/sh -c \"$word\"\n",
+        folder.display()
+    );
+    support::user::write(&bin.join("ssh"), &script);
+    std::fs::set_permissions(bin.join("ssh"), std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    format!("{}:/usr/bin:/bin", bin.display())
+}
+
+#[test]
+fn siblings_elsewhere_are_told_over_ssh_and_their_exit_status_counts() {
+    let cluster = cluster("ssh-siblings", 4, "");
+    let (first, second) = (cluster.node(1), cluster.node(2));
+    second.write_config(&format!("repmgr_bindir='{}'", second.programs.display()));
+    // The host is only a name for ssh; the server is reached by its address.
+    let address = first.server.flavor.host().replace("localhost", "127.0.0.1");
+    first.server.query(&format!(
+        "UPDATE repmgr.nodes SET conninfo = replace(conninfo, 'host={}', 'host=elsewhere.invalid hostaddr={address}'), \
+         config_file = CASE node_id WHEN 4 THEN '/no/such.conf' ELSE config_file END WHERE node_id IN (3, 4)",
+        first.server.flavor.host()
+    ));
+    eventually("the records have arrived", || {
+        let sql = "SELECT count(*) FROM repmgr.nodes WHERE conninfo LIKE '%elsewhere%'";
+        (second.server.try_query(sql).as_deref() == Ok("2")).then_some(())
+    });
+    first.server.kill();
+    let promote = second
+        .program("repmgr")
+        .args(["standby", "promote", "--siblings-follow", "-R", "postgres"])
+        .env("PATH", put_ssh(&cluster.folder))
+        .output()
+        .expect("repmgr");
+    let said = String::from_utf8_lossy(&promote.stderr);
+    assert_eq!(promote.status.code(), Some(0), "{said}");
+    assert_eq!(cluster.primaries(), [2]);
+    cluster.wait_streaming(2, 3);
+    assert!(said.contains("WARNING") && said.contains("node4"), "{said}");
+    assert_eq!(cluster.node(4).record_on(&second.server, "upstream_node_id"), "1");
+    let commands = std::fs::read_to_string(cluster.folder.join("ssh.log")).expect("ssh.log");
+    let expected = format!(
+        "-o Batchmode=yes -q -o ConnectTimeout=10 postgres@elsewhere.invalid {}/repmgr -f {} standby follow",
+        second.programs.display(),
+        cluster.node(3).config_file.display()
+    );
+    assert!(commands.lines().any(|line| line == expected), "{commands}");
+}
+
+#[test]
+fn siblings_need_walsenders() {
+    let cluster = cluster("walsenders", 2, "");
+    let (first, second) = (cluster.node(1), cluster.node(2));
+    first.server.query(&format!(
+        "INSERT INTO repmgr.nodes (node_id, upstream_node_id, node_name, type, conninfo, repluser, config_file) \
+         SELECT n, 1, 'node' || n, 'standby', 'host={} port=1', 'repmgr', '/no/such.conf' \
+         FROM generate_series(11, 21) n",
+        first.server.flavor.host()
+    ));
+    cluster.wait_record(2, 21);
+    first.server.kill();
+    let said = second.repmgr_fails(1, &["standby", "promote", "--siblings-follow"]);
+    assert!(said.contains("max_wal_senders"), "{said}");
+    second.repmgr_fails(1, &["standby", "promote", "--siblings-follow", "--dry-run"]);
+    assert_eq!(cluster.primaries(), [] as [u32; 0]);
+    second.repmgr_ok(&["standby", "promote", "--siblings-follow", "--force"]);
+    assert_eq!(cluster.primaries(), [2]);
+}
+
+#[test]
+fn a_frozen_primary_holds_nobody_up() {
+    let cluster = cluster("frozen", 3, "");
+    cluster.node(1).server.signal(nix::sys::signal::Signal::SIGSTOP);
+    let begin = std::time::Instant::now();
+    cluster.node(2).repmgr_ok(&["standby", "promote"]);
+    cluster.node(3).repmgr_ok(&["standby", "follow"]);
+    assert!(begin.elapsed().as_secs() < 30, "{:?}", begin.elapsed());
+    cluster.wait_streaming(2, 3);
+}
+
 #[test]
 fn a_sibling_that_cannot_be_reached_is_left_behind_only_by_force() {
     let cluster = cluster("unreachable-sibling", 2, "ssh_options='-q -o ConnectTimeout=1'");

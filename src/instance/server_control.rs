@@ -177,7 +177,7 @@ impl OutputFile {
         }
     }
 
-    /// Gives the file up; its path if another process goes on writing to it and it therefore stays.
+    /// The path of the file if another process goes on writing to it and it therefore stays.
     fn release(&self) -> Option<PathBuf> {
         is_open_elsewhere(&self.path).then(|| self.path.clone())
     }
@@ -197,7 +197,12 @@ fn is_open_elsewhere(path: &Path) -> bool {
     let own = std::process::id().to_string();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
-        .filter(|process| process.file_name().to_string_lossy().as_ref() != own)
+        .filter(|process| {
+            // "self" and "thread-self" are this process, too.
+            let name = process.file_name();
+            let name = name.to_string_lossy();
+            name != own && name.bytes().all(|byte| byte.is_ascii_digit())
+        })
         .filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok())
         .flatten()
         .flatten()
@@ -273,6 +278,15 @@ mod tests {
         let started = std::time::Instant::now();
         start_with("sleep 30 & echo $!", Duration::from_secs(20)).unwrap();
         assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn output_that_nobody_goes_on_writing_to_is_removed() {
+        let output = OutputFile::new().unwrap();
+        let path = output.path.clone();
+        assert!(output.release().is_none(), "only this process has it open");
+        drop(output);
+        assert!(!path.exists());
     }
 
     #[test]

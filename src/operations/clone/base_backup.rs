@@ -20,6 +20,9 @@ use crate::instance::{data_directory, program};
 use crate::log::{self, Level};
 use crate::process::shell_quote;
 
+/// After so long without a word from pg_basebackup it is said that it is waited for.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// What `pg_basebackup_options` asks for, as far as the clone must know it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct BackupOptions {
@@ -197,7 +200,8 @@ impl Running {
         };
         // It may have ended by itself.
         let _ = killpg(group, Signal::SIGKILL);
-        let _ = self.child.wait().await;
+        // A process that waits for a dead disk cannot be ended; that must not hold us up.
+        let _ = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
         let deadline = Instant::now() + Duration::from_secs(10);
         while killpg(group, None).is_ok() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -331,7 +335,7 @@ impl Output {
         let quiet = log::level() < Level::Info;
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let style =
-                ProgressStyle::with_template("{bar:40} {percent}% {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}");
+                ProgressStyle::with_template("{wide_bar} {percent}% {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Output {
@@ -348,9 +352,10 @@ impl Output {
         let mut pending = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            match pipe.read(&mut buffer).await {
-                Ok(0) | Err(_) => break,
-                Ok(count) => pending.extend_from_slice(&buffer[..count]),
+            match tokio::time::timeout(SILENCE, pipe.read(&mut buffer)).await {
+                Err(_) => self.still_waiting(),
+                Ok(Ok(0) | Err(_)) => break,
+                Ok(Ok(count)) => pending.extend_from_slice(&buffer[..count]),
             }
             while let Some(end) = pending.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
                 let line: Vec<u8> = pending.drain(..=end).collect();
@@ -360,6 +365,15 @@ impl Output {
         self.line(String::from_utf8_lossy(&pending).trim_end());
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+
+    /// A wait says whom it waits for. It has no limit: a checkpoint may take as long as it is configured to.
+    fn still_waiting(&self) {
+        let say = || crate::info!("still waiting for the source: pg_basebackup has received nothing for a minute");
+        match &self.bar {
+            Some(bar) => bar.suspend(say),
+            None => say(),
         }
     }
 

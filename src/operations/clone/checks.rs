@@ -66,10 +66,15 @@ impl Cloning<'_> {
             return Err(Error::bad_config("the source's PostgreSQL is too old")
                 .detail(format!("it is version {}, and 13 is needed", self.version.major())));
         }
-        let size = "SELECT pg_catalog.pg_size_pretty(pg_catalog.sum(pg_catalog.pg_database_size(oid))) \
-                    FROM pg_catalog.pg_database WHERE datallowconn";
-        if let Ok(Some(size)) = source.value::<String>(size, &[]).await {
+        let size = "SELECT pg_catalog.sum(pg_catalog.pg_database_size(oid))::bigint, \
+                    pg_catalog.pg_size_pretty(pg_catalog.sum(pg_catalog.pg_database_size(oid))) \
+                    FROM pg_catalog.pg_database";
+        // A role that may not connect to every database may not ask for their sizes either.
+        if let Ok(row) = source.query_one(size, &[]).await
+            && let (Some(bytes), Some(size)) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<String>>(1))
+        {
             crate::detail!("current installation size is {size}");
+            self.check_room(bytes.unsigned_abs());
         }
         let recovery = source
             .recovery_state()
@@ -100,6 +105,20 @@ impl Cloning<'_> {
         }
         self.source = Some(source);
         Ok(())
+    }
+
+    /// Only a warning: tablespaces may lie elsewhere, and with `--force` room is made first.
+    fn check_room(&self, needed: u64) {
+        let path = &self.request.data_directory;
+        let existing = path.ancestors().find(|folder| folder.exists());
+        let Some(room) = existing.and_then(|folder| nix::sys::statvfs::statvfs(folder).ok()) else {
+            return;
+        };
+        let free = room.blocks_available().saturating_mul(room.fragment_size());
+        if free < needed {
+            crate::warning!("there may not be enough room for the clone in \"{}\"", path.display());
+            crate::detail!("{} MB are free, {} MB are needed", free >> 20, needed >> 20);
+        }
     }
 
     async fn check_extension(&self, primary: &Connection) -> Result<()> {

@@ -25,6 +25,7 @@ use crate::events::{self, Event, EventName};
 use crate::exit_code::ExitCode;
 use crate::instance::data_directory::{self, Prepared};
 use crate::instance::replication_configuration;
+use crate::instance::server_control::{self, Action};
 use crate::metadata::{NodeRecord, nodes};
 use crate::postgres::{Connection, Deadlines, ServerVersion};
 use crate::types::NodeId;
@@ -251,14 +252,10 @@ impl Cloning<'_> {
 
     async fn finish(&mut self) {
         let request = self.request;
-        let data_directory = request.data_directory.display();
         crate::notice!("standby clone (using pg_basebackup) complete");
         crate::notice!("you can now start your PostgreSQL server");
-        let start = crate::instance::server_control::Action::Start;
-        match crate::instance::server_control::configured_command(&request.config, start) {
-            Some(command) => crate::hint!("for example: {command}"),
-            None => crate::hint!("for example: pg_ctl -D {data_directory} start"),
-        }
+        let start = server_control::command(&request.config, Action::Start, &request.data_directory);
+        crate::hint!("for example: {start}");
         self.refresh_connections().await;
         let registered = match self.events_connection() {
             Some(primary) => nodes::by_id(primary, request.node_id()).await,

@@ -138,8 +138,13 @@ async fn records(request: &Request, source: &Connection) -> Result<(NodeRecord, 
 
 /// The connection that the standby will make, tried now.
 async fn check_replication(request: &Request, upstream: &NodeRecord, parameters: &Conninfo) -> Result<()> {
-    let user = parameters.get("user").unwrap_or_default();
-    let tried = ReplicationConnection::connect(&parameters.for_replication(user), request.deadlines).await;
+    // With the password file and password that are going to be written, not with those of this program.
+    let written = replication_configuration::settings(&request.config, parameters, None);
+    let text = written.first().map_or("", |(_, conninfo)| conninfo.as_str());
+    let tried = match Conninfo::parse(text) {
+        Ok(written) => ReplicationConnection::connect(&written.for_replication(""), request.deadlines).await,
+        Err(error) => return Err(Error::new(ExitCode::Internal, error.to_string())),
+    };
     let Err(error) = tried else { return Ok(()) };
     let message = format!("a replication connection to {} cannot be made", upstream.title());
     if request.force {
