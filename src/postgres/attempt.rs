@@ -117,9 +117,9 @@ async fn open_target(
     for host in hosts {
         let mut addresses = match socket::addresses(host, limit).await {
             Ok(addresses) => addresses,
-            Err(message) => {
+            Err((failure, message)) => {
                 failures.push(Failed {
-                    failure: ConnectFailure::NameNotResolved,
+                    failure,
                     message,
                     authentication_requested: false,
                     try_next: true,

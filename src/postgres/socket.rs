@@ -7,6 +7,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
+use super::ConnectFailure;
 use super::parameters::Keepalive;
 use crate::conninfo::{Endpoint, Host};
 
@@ -22,14 +23,15 @@ pub(super) enum Address {
 }
 
 /// The addresses of a host, in the order of the system's resolver. The error is for a person.
-pub(super) async fn addresses(host: &Host, limit: Duration) -> Result<Vec<Address>, String> {
+pub(super) async fn addresses(host: &Host, limit: Duration) -> Result<Vec<Address>, (ConnectFailure, String)> {
+    let unresolved = |reason: String| (ConnectFailure::NameNotResolved, reason);
     let name = match &host.endpoint {
         Endpoint::SocketDirectory(directory) => {
             let path = format!("{directory}/.s.PGSQL.{}", host.port);
             if path.len() > LONGEST_SOCKET_PATH {
-                return Err(format!(
-                    "Unix-domain socket path \"{path}\" is too long (maximum {LONGEST_SOCKET_PATH} bytes)"
-                ));
+                let reason =
+                    format!("Unix-domain socket path \"{path}\" is too long (maximum {LONGEST_SOCKET_PATH} bytes)");
+                return Err((ConnectFailure::BadParameters, reason));
             }
             return Ok(vec![Address::Unix(path)]);
         }
@@ -37,17 +39,19 @@ pub(super) async fn addresses(host: &Host, limit: Duration) -> Result<Vec<Addres
     };
     let found: Vec<Address> = match tokio::time::timeout(limit, tokio::net::lookup_host((name, host.port))).await {
         Err(_) => {
-            return Err(format!(
+            return Err(unresolved(format!(
                 "could not translate host name \"{name}\" to address: the name service did not answer within {limit:?}"
-            ));
+            )));
         }
         Ok(Err(error)) => {
-            return Err(format!("could not translate host name \"{name}\" to address: {error}"));
+            return Err(unresolved(format!(
+                "could not translate host name \"{name}\" to address: {error}"
+            )));
         }
         Ok(Ok(found)) => found.map(Address::Tcp).collect(),
     };
     if found.is_empty() {
-        return Err(format!("host name \"{name}\" has no address"));
+        return Err(unresolved(format!("host name \"{name}\" has no address")));
     }
     Ok(found)
 }

@@ -124,6 +124,9 @@ fn a_missing_socket_is_refused() {
         let error = refused("host=/nonexistent port=7 user=me").await;
         assert_eq!(error.failure, ConnectFailure::Refused);
         assert!(error.message.contains("/nonexistent/.s.PGSQL.7"), "{error}");
+        let long = refused(&format!("host=/{} user=me", "x".repeat(100))).await;
+        assert_eq!(long.failure, ConnectFailure::BadParameters);
+        assert!(long.message.contains("too long"), "{long}");
     });
 }
 
