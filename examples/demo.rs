@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use repmgr::conninfo::Conninfo;
 use repmgr::postgres::{Connection, Deadlines};
+use repmgr::types::RecoveryState;
 use support::cluster::{Cluster, Node};
 use support::{eventually, user};
 
@@ -36,7 +37,7 @@ fn main() {
     print!("{}", cluster.node(1).repmgr_ok(&["service", "status", "--compact"]));
 
     let client = Client::start(&cluster);
-    eventually("the client writes", || (client.acknowledged() >= 100).then_some(()));
+    eventually("the client writes", || (client.acknowledged() >= 1000).then_some(()));
     step(&format!(
         "a client has written {} rows; now the primary gets kill -9",
         client.acknowledged()
@@ -45,10 +46,11 @@ fn main() {
         at: Instant::now(),
         clock: now(),
     };
+    let watcher = watch_promotion(&cluster);
     cluster.node(1).server.kill();
 
-    let promoted = eventually("a standby is promoted", || cluster.primaries().first().copied());
-    let promotion = killed.at.elapsed();
+    let (promoted, promotion) = watcher.join().expect("the watcher");
+    let promotion = promotion - killed.at;
     let first_write = client.first_write_after(killed.at);
     let follower = if promoted == 2 { 3 } else { 2 };
     cluster.wait_streaming(promoted, follower);
@@ -71,7 +73,7 @@ fn main() {
     let new = &cluster.node(promoted).server;
     println!(
         "\nnode{promoted} is the new primary; from it stream: {}",
-        new.query("SELECT string_agg(application_name, ', ') FROM pg_stat_replication")
+        new.query("SELECT string_agg(application_name, ', ') FROM pg_stat_replication WHERE state = 'streaming'")
     );
     let found: u64 = new.query("SELECT count(*) FROM written").parse().expect("a number");
     println!("rows acknowledged: {}, rows found: {found}", acknowledged.len());
@@ -89,6 +91,9 @@ fn main() {
             missing.len()
         );
     }
+
+    println!("\nwhat the daemon of node{promoted} decided, and why:");
+    print_decisions(&cluster.node(promoted).daemon_log());
 
     println!("\nhow long it took, from the kill:");
     let phase = |name: &str| recorded(&times, name).map(|at| at - killed.clock);
@@ -146,6 +151,52 @@ fn recorded(times: &Path, name: &str) -> Option<f64> {
 
 fn step(text: &str) {
     println!("\n== {text}");
+}
+
+/// The line before each line that names a rule is the rule's sentence of reason.
+fn print_decisions(log: &str) {
+    let lines: Vec<&str> = log.lines().collect();
+    for pair in lines.windows(2) {
+        let named = pair[1].split_once("rule \"").and_then(|(_, rest)| rest.split_once('"'));
+        let reason = pair[0].splitn(3, "] ").nth(2);
+        if let (Some((rule, _)), Some(reason)) = (named, reason) {
+            println!("  {rule:<20} {reason}");
+        }
+    }
+}
+
+/// Asks both standbys every few milliseconds which of them has left recovery, and when.
+fn watch_promotion(cluster: &Cluster) -> JoinHandle<(u32, Instant)> {
+    let standby = |id: u32| {
+        (
+            id,
+            Conninfo::parse(&cluster.node(id).server.conninfo()).expect("a connection string"),
+        )
+    };
+    let standbys = [standby(2), standby(3)];
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let mut connections = Vec::new();
+            for (id, conninfo) in &standbys {
+                let connection = Connection::connect(conninfo, Deadlines::default()).await;
+                connections.push((*id, connection.expect("a connection to a standby")));
+            }
+            let limit = Instant::now() + Duration::from_secs(60);
+            while Instant::now() < limit {
+                for (id, connection) in &connections {
+                    if connection.recovery_state().await.ok() == Some(RecoveryState::Primary) {
+                        return (*id, Instant::now());
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            panic!("no standby was promoted within a minute");
+        })
+    })
 }
 
 fn print_phase(name: &str, seconds: Option<f64>) {
