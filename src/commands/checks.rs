@@ -23,9 +23,6 @@ pub fn check(command: Command, options: &mut Options, config: &Config, source: O
     not_taken(command, options, &mut findings.warnings);
     match command {
         Command::StandbyClone => standby_clone(options, config, source, &mut findings),
-        Command::StandbyFollow if options.is_given("replication-user") => {
-            // The general warning says all.
-        }
         Command::WitnessRegister if !names_a_host(source) => {
             findings
                 .errors

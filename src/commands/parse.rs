@@ -1,5 +1,6 @@
 //! From the words of the command line to [`Options`].
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::option_entry::{Argument, OptionEntry};
@@ -24,7 +25,7 @@ pub struct Parsed {
 pub fn parse(arguments: &[String]) -> Result<Parsed, String> {
     let matches = grammar()
         .try_get_matches_from(arguments)
-        .map_err(|error| first_line(&error))?;
+        .map_err(|error| sentence(&error))?;
     let mut parsed = Parsed::default();
     for entry in OPTIONS {
         if is_given(&matches, entry) {
@@ -145,7 +146,22 @@ fn check_contradictions(parsed: &mut Parsed) {
     }
 }
 
-fn first_line(error: &clap::Error) -> String {
+/// What clap says, in one sentence.
+fn sentence(error: &clap::Error) -> String {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && let Some(prefix) = word.strip_prefix("--")
+    {
+        let names: Vec<String> = OPTIONS
+            .iter()
+            .flat_map(|entry| [Some(entry.long), entry.alias])
+            .flatten()
+            .filter(|name| name.starts_with(prefix))
+            .map(|name| format!("--{name}"))
+            .collect();
+        if names.len() > 1 {
+            return format!("option {word} is ambiguous: it may be {}", names.join(", "));
+        }
+    }
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
@@ -188,7 +204,11 @@ mod tests {
     #[test]
     fn an_exact_name_wins_and_an_ambiguous_one_is_an_error() {
         assert_eq!(parsed("--upstream").options.checks, ["upstream"]);
-        assert!(parse(&words("--upst=4")).is_err());
+        let error = parse(&words("--upst=4")).unwrap_err();
+        assert_eq!(
+            error,
+            "option --upst is ambiguous: it may be --upstream-node-id, --upstream-conninfo, --upstream"
+        );
         assert!(parsed("--force").options.force);
         assert!(parse(&words("--bogus")).is_err());
         assert!(parse(&words("-d")).is_err());
