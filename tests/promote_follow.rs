@@ -108,13 +108,13 @@ fn siblings_on_this_host_follow_on_request() {
     }
 }
 
-/// An `ssh` that notes its arguments, runs the command here, and cannot reach the host `lost.invalid`.
+/// An `ssh` that notes its arguments and runs the command here; its folder comes first in the PATH that is returned.
 fn put_ssh(folder: &std::path::Path) -> String {
     use std::os::unix::fs::PermissionsExt;
     let bin = folder.join("bin");
     support::user::folder(&bin);
     let script = format!(
-        "#!/bin/sh\necho \"$@\" >>{}/ssh.log\nfor word; do case $word in *lost.invalid) exit 255;; esac; done\n\
+        "#!/bin/sh\necho \"$@\" >>{}/ssh.log\nfor word; do :; done\n\
          exec /bin/sh -c \"$word\"\n",
         folder.display()
     );
