@@ -497,6 +497,61 @@ fn what_a_standby_saw_is_published_and_its_history_written() {
     });
 }
 
+#[test]
+fn wal_receivers_are_stopped_for_the_election_and_start_again() {
+    let more = "standby_disconnect_on_failover=true\nsibling_nodes_disconnect_timeout=10\n";
+    let mut cluster = watched("daemon-receivers", 3, more);
+    cluster.node(1).server.kill();
+    cluster.wait_primary(2);
+    follows(&cluster, 3, 2);
+    let interval = "SHOW wal_retrieve_retry_interval";
+    for id in [2, 3] {
+        assert!(
+            cluster.node(id).daemon_log().contains("rule \"receivers-stopping\""),
+            "{}",
+            cluster.node(id).daemon_log()
+        );
+        eventually("the interval is as before", || {
+            (cluster.node(id).server.query(interval) == "5s").then_some(())
+        });
+    }
+
+    // What a daemon left that was killed in the midst of it, the next one puts right.
+    assert_eq!(cluster.node_mut(3).stop_daemon(), Some(0));
+    cluster
+        .node(3)
+        .server
+        .query("ALTER SYSTEM SET wal_retrieve_retry_interval = 86405000");
+    cluster.node(3).server.query("SELECT pg_reload_conf()");
+    cluster.node_mut(3).start_daemon();
+    eventually("the interval is as before", || {
+        (cluster.node(3).server.query(interval) == "5s").then_some(())
+    });
+}
+
+#[test]
+fn a_promotion_that_dies_is_no_promotion_and_the_next_one_is_elected() {
+    let cluster = watched("daemon-dies", 3, "election_rerun_interval=1\npromote_check_timeout=3\n");
+    let config = std::fs::read_to_string(&cluster.node(2).config_file).unwrap();
+    let deadly = config.replace("promote_command='", "promote_command='kill -9 $$; ");
+    user::write(&cluster.node(2).config_file, &deadly);
+    cluster.node(2).signal_daemon(Signal::SIGHUP);
+    eventually("the new configuration counts", || {
+        cluster
+            .node(2)
+            .daemon_log()
+            .contains("\"promote_command\" is now")
+            .then_some(())
+    });
+    cluster.node(1).server.kill();
+    cluster.wait_primary(3);
+    follows(&cluster, 2, 3);
+    assert_eq!(cluster.primaries(), [3]);
+    let log = cluster.node(2).daemon_log();
+    assert!(log.contains("was killed by signal 9"), "{log}");
+    assert!(!events(&cluster, 3, 2).contains(&"repmgrd_failover_promote".to_owned()));
+}
+
 /// Two daemons of the original and one of ours; the primary is lost.
 fn mixed(ours: u32) -> Option<Cluster> {
     let Some(original) = stage::original() else {

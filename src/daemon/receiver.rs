@@ -78,6 +78,8 @@ pub async fn restore(local: &Connection) -> Result<(), QueryError> {
     if interval < A_DAY || !local.is_superuser().await? {
         return Ok(());
     }
+    crate::notice!("the WAL receiver may start again");
+    crate::detail!("{SETTING} is set back to {} ms", interval - A_DAY);
     set_interval(local, interval - A_DAY).await
 }
 

@@ -11,7 +11,7 @@ use super::gather::{self, Gathered, Identity};
 use super::peers::Peers;
 use super::signals::{Request, Shutdown, Signals};
 use super::status::StatusLine;
-use super::{children, history, pid_file, reload};
+use super::{children, history, pid_file, receiver, reload};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::events::{Event, EventName};
@@ -166,6 +166,10 @@ impl Watch {
             .hint("stop it before starting a new one"));
         }
         gather::introduce(&connection, &self.identity).await;
+        // A daemon that was killed in an election may have left the WAL receiver disabled.
+        if let Err(error) = receiver::restore(&connection).await {
+            crate::debug!("could not look whether the WAL receiver is disabled: {error}");
+        }
         self.peers.keep(&record, Some(connection));
         Ok(())
     }
