@@ -83,7 +83,7 @@ impl Turn<'_> {
     fn watch_electability(&mut self) {
         let local = &self.seen.local;
         let electable = local.recovery == RecoveryState::Standby
-            && local.registered == Answer::Yes
+            && local.registered != Answer::No
             && local.paused == Answer::No
             && !self.next.standing_aside;
         self.next.electable_since = electable.then(|| self.next.electable_since.unwrap_or(self.now));

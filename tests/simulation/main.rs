@@ -5,7 +5,10 @@
 //! decision the invariants are checked. `SIMULATION_SEED=n` runs one seed and tells its story;
 //! `SIMULATION_SEEDS=count` sets how many are run, `SIMULATION_FIRST=n` where they begin.
 
+mod commands;
 mod daemon;
+mod ending;
+mod faults;
 mod invariants;
 mod random;
 mod scenario;

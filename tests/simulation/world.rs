@@ -8,8 +8,8 @@ use repmgr::failover::{ConnectFailure, Finished, Notification, Rule, Settings};
 use repmgr::types::NodeId;
 
 use crate::daemon::Daemon;
+use crate::faults::Fault;
 use crate::random::Random;
-use crate::scenario::Fault;
 use crate::server::{Metadata, Server};
 
 /// How long a connection attempt may take, in milliseconds.
