@@ -211,7 +211,12 @@ impl Turn<'_> {
         {
             self.release_receiver();
             self.enter(Phase::VotingAgain { at });
-            return self.decide_polling(rule, reason);
+            let why = match rule {
+                Rule::NewlyElectable => "others may not count with this node yet",
+                _ => "the better node was told to hold back",
+            };
+            let pause = at.saturating_sub(self.now).as_secs_f64();
+            return self.decide_polling(rule, format!("{reason}; {why}: voting again in {pause:.1} s"));
         }
         self.release_receiver();
         if self.own().is_some_and(|own| own.upstream.is_none()) && !self.settings.always_promote {
