@@ -400,7 +400,10 @@ fn a_paused_or_manual_daemon_does_not_promote() {
 
 #[test]
 fn an_event_command_that_hangs_does_not_stop_the_failover() {
-    let cluster = watched("daemon-hook", 2, "event_notification_command='sleep 1000'\n");
+    // Only for the daemon's events: `repmgr` itself waits for its commands.
+    let events = "repmgrd_start,repmgrd_upstream_disconnect,repmgrd_failover_promote";
+    let hanging = format!("event_notification_command='sleep 70'\nevent_notifications='{events}'\n");
+    let cluster = watched("daemon-hook", 2, &hanging);
     cluster.node(1).server.kill();
     within(Duration::from_secs(45), "node2 is primary", || {
         cluster.node(2).server.is_primary().then_some(())
