@@ -15,7 +15,7 @@ missing() {
     done
 }
 
-wanted="build-essential pkg-config libssl-dev libclang-dev openssl procps"
+wanted="build-essential pkg-config libssl-dev libclang-dev openssl procps iproute2 mount"
 packages=$(missing $wanted)
 if [ -z "$version" ]; then
     packages="$packages postgresql"

@@ -65,7 +65,8 @@ pub async fn require_supported_version(connection: &Connection) -> Result<()> {
         return Err(Error::bad_config(format!(
             "the server runs PostgreSQL {}; {OLDEST_SUPPORTED_MAJOR} is the oldest supported release",
             version.major()
-        )));
+        ))
+        .hint("upgrade PostgreSQL first"));
     }
     Ok(())
 }

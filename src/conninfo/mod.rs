@@ -143,10 +143,12 @@ impl Conninfo {
         self.render(|_, value| parse::quote(value))
     }
 
-    /// The keyword form with the passwords hidden.
+    /// The keyword form with the passwords hidden. Without a user, a database name with an `@` is most likely
+    /// the end of a password of which a URI's slash made a path; it is hidden, too.
     pub fn redacted(&self) -> String {
+        let misread = self.get("user").is_none();
         self.render(|keyword, value| {
-            if keywords::is_secret(keyword) {
+            if keywords::is_secret(keyword) || (misread && keyword == "dbname" && value.contains('@')) {
                 "********".to_owned()
             } else {
                 parse::quote(value)

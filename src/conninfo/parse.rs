@@ -10,34 +10,35 @@ fn is_blank(c: char) -> bool {
 pub(super) fn parse(text: &str) -> Result<Conninfo, ConninfoError> {
     let mut conninfo = Conninfo::new();
     let mut rest = text.trim_start_matches(is_blank);
+    // A word that is not understood behind a password is most likely the rest of it: not shown.
+    let mut secret = None;
     while !rest.is_empty() {
         let end = rest.find(|c| c == '=' || is_blank(c)).unwrap_or(rest.len());
         let keyword = &rest[..end];
         let Some(after) = rest[end..].trim_start_matches(is_blank).strip_prefix('=') else {
-            return Err(missing_equals(&conninfo, keyword));
+            return Err(ConninfoError(match secret {
+                Some(secret) => odd_word_after("missing \"=\"", secret),
+                None => format!("missing \"=\" after \"{keyword}\" in connection info string"),
+            }));
         };
         let (value, after) = take_value(after.trim_start_matches(is_blank)).ok_or_else(|| {
-            ConninfoError(format!(
-                "unterminated quoted string in connection info string, in the value of \"{keyword}\""
-            ))
+            ConninfoError(match secret {
+                Some(secret) => odd_word_after("unterminated quoted string", secret),
+                None => format!("unterminated quoted string in connection info string, in the value of \"{keyword}\""),
+            })
         })?;
-        store(&mut conninfo, keyword, &value, |keyword| {
-            format!("invalid connection option \"{keyword}\"")
+        store(&mut conninfo, keyword, &value, |keyword| match secret {
+            Some(secret) => odd_word_after("invalid connection option", secret),
+            None => format!("invalid connection option \"{keyword}\""),
         })?;
+        secret = Some(keyword).filter(|keyword| keywords::is_secret(keyword));
         rest = after.trim_start_matches(is_blank);
     }
     Ok(conninfo)
 }
 
-/// After a password an odd word is most likely the rest of it: not shown.
-fn missing_equals(before: &Conninfo, word: &str) -> ConninfoError {
-    let last = before.parameters.last().map(|(keyword, _)| keyword.as_str());
-    ConninfoError(match last {
-        Some(keyword) if keywords::is_secret(keyword) => format!(
-            "missing \"=\" after the value of \"{keyword}\" in connection info string (a value with blanks needs quotes)"
-        ),
-        _ => format!("missing \"=\" after \"{word}\" in connection info string"),
-    })
+fn odd_word_after(problem: &str, secret: &str) -> String {
+    format!("{problem} after the value of \"{secret}\" in connection info string (a value with blanks needs quotes)")
 }
 
 /// Stores a value under its keyword, or under the one that an old spelling stands for.

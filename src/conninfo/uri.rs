@@ -69,6 +69,12 @@ fn take_hosts<'a>(mut rest: &'a str, conninfo: &mut Conninfo) -> Result<&'a str,
         if let Some(after) = rest.strip_prefix(':') {
             let port;
             (port, rest) = split_at_any(after, &['/', '?', ',']);
+            // What is no number here is the password of credentials that were cut off too early: not shown.
+            if !port.chars().all(|c| c.is_ascii_digit() || c == '%') {
+                return Err(ConninfoError(
+                    "the port in the URI is not a number (in a password \":\", \"/\", \"?\" and \"@\" are written %3A, %2F, %3F and %40)".into(),
+                ));
+            }
             ports.push_str(port);
         }
         let Some(after) = rest.strip_prefix(',') else { break };
@@ -99,7 +105,7 @@ fn take_parameters(parameters: &str, conninfo: &mut Conninfo) -> Result<(), Conn
                 "missing key/value separator \"=\" in URI query parameter: \"{shown}\""
             )));
         };
-        after_secret = keywords::is_secret(keyword);
+        let follows_secret = std::mem::replace(&mut after_secret, keywords::is_secret(keyword));
         if value.contains('=') {
             return Err(ConninfoError(format!(
                 "extra key/value separator \"=\" in URI query parameter: \"{keyword}\""
@@ -112,7 +118,8 @@ fn take_parameters(parameters: &str, conninfo: &mut Conninfo) -> Result<(), Conn
             continue;
         }
         store(conninfo, &keyword, &value, |keyword| {
-            format!("invalid URI query parameter: \"{keyword}\"")
+            let shown = if follows_secret { "(after a password)" } else { keyword };
+            format!("invalid URI query parameter: \"{shown}\"")
         })?;
     }
     Ok(())

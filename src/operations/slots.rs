@@ -33,10 +33,10 @@ pub async fn find(connection: &Connection, name: &str) -> Result<Option<Slot>, Q
     }))
 }
 
-/// `max_replication_slots` less the physical slots there are, in use or not.
+/// `max_replication_slots` less the slots there are, physical and logical, in use or not.
 pub async fn free_slots(connection: &Connection) -> Result<i64, QueryError> {
     let sql = "SELECT pg_catalog.current_setting('max_replication_slots')::bigint - pg_catalog.count(*) \
-               FROM pg_catalog.pg_replication_slots WHERE slot_type = 'physical'";
+               FROM pg_catalog.pg_replication_slots";
     Ok(connection.value(sql, &[]).await?.unwrap_or(0))
 }
 

@@ -113,6 +113,15 @@ impl Connection {
             .ok_or_else(|| QueryError::Unexpected("no system identifier".to_owned()))
     }
 
+    /// Whether two connections lead to the same server: it was started at the same microsecond with the same port.
+    /// No answer is no.
+    pub async fn is_same_server_as(&self, other: &Connection) -> bool {
+        let sql = "SELECT pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::text || ' ' \
+                   || pg_catalog.current_setting('port')";
+        let (own, others) = tokio::join!(self.value::<String>(sql, &[]), other.value::<String>(sql, &[]));
+        matches!((own, others), (Ok(Some(own)), Ok(Some(others))) if own == others)
+    }
+
     /// The timeline of the last checkpoint or restartpoint, which lags behind after a promotion.
     pub async fn checkpoint_timeline(&self) -> Result<TimelineId, QueryError> {
         let value: Option<i32> = self

@@ -16,11 +16,12 @@ const PING_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the verb; the answer is in the output, the exit code is always success.
 pub async fn run(context: &Context) -> Result<ExitCode> {
-    let control = control_file::read(&context.config.data_directory).ok();
+    // The server first: one that ends in between has then left its last word in pg_control.
     let answer = match Conninfo::parse(&context.config.conninfo) {
         Ok(conninfo) => ping(&conninfo, PING_LIMIT).await,
         Err(_) => Ping::NoAttempt,
     };
+    let control = control_file::read(&context.config.data_directory).ok();
     output::print(&line(control.as_ref(), answer));
     Ok(ExitCode::Success)
 }

@@ -99,7 +99,17 @@ async fn examine_records(connection: &Connection, own: &NodeRecord, force: bool)
     let former_primary = recorded.filter(|primary| primary.node_id != own.node_id);
     if let Some(former) = &former_primary {
         match recovery_state(former).await {
-            Ok(RecoveryState::Primary) => {
+            Ok((RecoveryState::Primary, there)) if there.is_same_server_as(connection).await => {
+                return Err(
+                    Error::bad_config(format!("this server is already registered as {}", former.title()))
+                        .detail(format!("\"node_id\" in repmgr.conf is {}", own.node_id))
+                        .hint(format!(
+                            "set it to {}, or remove that record with \"repmgr primary unregister --force\" first",
+                            former.node_id
+                        )),
+                );
+            }
+            Ok((RecoveryState::Primary, _)) => {
                 return Err(Error::bad_config(format!(
                     "{} is already registered as a primary and is running",
                     former.title()
@@ -113,6 +123,21 @@ async fn examine_records(connection: &Connection, own: &NodeRecord, force: bool)
                 detail!("{reason}");
             }
         }
+    }
+    let namesake = nodes::active_namesake(connection, &own.node_name, own.node_id)
+        .await
+        .map_err(unreadable)?;
+    // The name of a former primary is free: its record is set inactive together with this registration.
+    if let Some(namesake) = namesake.filter(|node| {
+        former_primary
+            .as_ref()
+            .is_none_or(|former| former.node_id != node.node_id)
+    }) {
+        return Err(Error::bad_config(format!(
+            "the name \"{}\" is taken by node {}",
+            own.node_name, namesake.node_id
+        ))
+        .hint("give this node a name of its own with \"node_name\" in repmgr.conf"));
     }
     let existing = nodes::by_id(connection, own.node_id).await.map_err(unreadable)?;
     if let Some(existing) = &existing
@@ -134,11 +159,12 @@ async fn examine_records(connection: &Connection, own: &NodeRecord, force: bool)
     })
 }
 
-async fn recovery_state(node: &NodeRecord) -> Result<RecoveryState, String> {
+async fn recovery_state(node: &NodeRecord) -> Result<(RecoveryState, Connection), String> {
     let connection = survey::connect(node, Deadlines::default())
         .await
         .map_err(|error| error.to_string())?;
-    connection.recovery_state().await.map_err(|error| error.to_string())
+    let state = connection.recovery_state().await.map_err(|error| error.to_string())?;
+    Ok((state, connection))
 }
 
 /// The voting term, the former primary's record and this node's record: all or nothing.

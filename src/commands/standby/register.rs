@@ -29,6 +29,15 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
 
     let unreadable = |error: QueryError| connecting::unanswered(ExitCode::BadConfig, "read the node records", &error);
     let mut own = NodeRecord::from_config(config, context.config_file.as_deref(), NodeType::Standby);
+    if own.node_id == primary_record.node_id {
+        return Err(Error::bad_config(format!(
+            "the id {} is taken by the primary, {}",
+            own.node_id,
+            primary_record.title()
+        ))
+        .detail("this standby would overwrite the primary's record")
+        .hint("give this node an id of its own with \"node_id\" in repmgr.conf"));
+    }
     if let Some(namesake) = nodes::active_namesake(&primary, &own.node_name, own.node_id)
         .await
         .map_err(unreadable)?

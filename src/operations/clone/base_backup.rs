@@ -318,6 +318,9 @@ fn backup_error(message: String, lines: &[String]) -> Error {
         error = error.hint("allow replication connections from this host in the source's pg_hba.conf");
     } else if says("password authentication failed") || says("no password supplied") {
         error = error.hint("put the replication role's password into the password file, database \"replication\"");
+    } else {
+        error =
+            error.hint("the log of the source may say more; what was copied is removed, so the clone can be run again");
     }
     error
 }

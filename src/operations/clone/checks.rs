@@ -13,7 +13,7 @@ use crate::exit_code::ExitCode;
 use crate::instance::data_directory::{self, State};
 use crate::instance::{program, replication_configuration};
 use crate::metadata::extension::{self, ExtensionStatus};
-use crate::metadata::nodes;
+use crate::metadata::{NodeRecord, nodes};
 use crate::postgres::{Connection, QueryError, ReplicationConnection, ServerVersion};
 use crate::process;
 use crate::survey;
@@ -64,7 +64,8 @@ impl Cloning<'_> {
             .map_err(unanswered("the version of the source"))?;
         if self.version < OLDEST {
             return Err(Error::bad_config("the source's PostgreSQL is too old")
-                .detail(format!("it is version {}, and 13 is needed", self.version.major())));
+                .detail(format!("it is version {}, and 13 is needed", self.version.major()))
+                .hint("upgrade the source's PostgreSQL first"));
         }
         let size = "SELECT pg_catalog.sum(pg_catalog.pg_database_size(oid))::bigint, \
                     pg_catalog.pg_size_pretty(pg_catalog.sum(pg_catalog.pg_database_size(oid))) \
@@ -197,11 +198,21 @@ impl Cloning<'_> {
                 upstream.title()
             )));
         }
-        let namesake = nodes::all(source)
-            .await
-            .map_err(&unreadable)?
+        let own_id = request.node_id();
+        let records = nodes::all(source).await.map_err(&unreadable)?;
+        let is_primary = |node: &NodeRecord| node.active && node.node_type == NodeType::Primary;
+        let taken = records
+            .iter()
+            .find(|node| node.node_id == own_id && (node.node_id == upstream.node_id || is_primary(node)));
+        if let Some(taken) = taken {
+            return Err(Error::bad_config(format!("the id {own_id} is taken by {}", taken.title()))
+                .detail("a standby with the id of the primary or of its upstream would take over that node's record and slot")
+                .hint("give this node another node_id in repmgr.conf")
+                .hint("if this node was the primary, register the current one with \"repmgr primary register\" first"));
+        }
+        let namesake = records
             .into_iter()
-            .find(|node| node.node_name == request.config.node_name && node.node_id != request.node_id());
+            .find(|node| node.node_name == request.config.node_name && node.node_id != own_id);
         if let Some(namesake) = namesake {
             return Err(Error::bad_config(format!(
                 "the name \"{}\" is taken by node {}",
@@ -330,10 +341,15 @@ impl Cloning<'_> {
         if let Ok(server) = self.program_major("postgres").await
             && server != source_major
         {
-            crate::warning!(
-                "the server on this host is of PostgreSQL {server}, the source of PostgreSQL {source_major}"
-            );
-            crate::hint!("a standby needs the same major version; set pg_bindir in repmgr.conf");
+            let message =
+                format!("the server on this host is of PostgreSQL {server}, the source of PostgreSQL {source_major}");
+            if !self.request.force {
+                return Err(Error::bad_config(message)
+                    .detail("a standby needs the same major version as its primary")
+                    .hint("set pg_bindir in repmgr.conf to the programs of the source's version")
+                    .hint("use -F/--force to clone nevertheless"));
+            }
+            crate::warning!("{message}");
         }
         if self.request.verify_backup {
             self.program_major("pg_verifybackup").await?;

@@ -25,6 +25,7 @@ pub async fn write_replication_configuration(request: &Request, dry_run: bool) -
                 .detail(format!("connection string was: {}", request.source.redacted()))
         })?;
     let running = check_directory(request)?;
+    check_version(request, &source).await?;
     let (upstream, own) = records(request, &source).await?;
     let connection = survey::connect(&upstream, request.deadlines).await.map_err(|error| {
         Error::bad_config(format!("unable to connect to upstream {}", upstream.title())).detail(error.to_string())
@@ -104,6 +105,29 @@ fn check_directory(request: &Request) -> Result<bool> {
         crate::warning!("a server runs in data directory \"{}\" (process {pid})", path.display());
     }
     Ok(running.is_some())
+}
+
+/// A data directory of another major version can never stream from the source.
+async fn check_version(request: &Request, source: &Connection) -> Result<()> {
+    let version = source
+        .server_version()
+        .await
+        .map_err(|error| Error::bad_config("unable to find out the version of the source").detail(error.to_string()))?;
+    let path = &request.data_directory;
+    let own = data_directory::version_text(path).map_err(|error| {
+        Error::bad_config(format!("unable to read \"{}\"", path.join("PG_VERSION").display()))
+            .detail(error.to_string())
+            .hint("check data_directory in repmgr.conf")
+    })?;
+    if own == version.major().to_string() {
+        return Ok(());
+    }
+    Err(Error::bad_config(format!(
+        "data directory \"{}\" is of PostgreSQL {own}, the source of PostgreSQL {}",
+        path.display(),
+        version.major()
+    ))
+    .hint("a standby needs the same major version as its primary; clone it anew"))
 }
 
 async fn records(request: &Request, source: &Connection) -> Result<(NodeRecord, NodeRecord)> {

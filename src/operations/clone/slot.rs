@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::events::{self, Event, EventName};
 use crate::exit_code::ExitCode;
 use crate::operations::slots::{self, Created, Dropped, Helpers, SlotManager};
-use crate::postgres::Connection;
+use crate::postgres::{Connection, QueryError};
 use crate::survey;
 
 /// How long the walsender of an ended pg_basebackup may go on holding its slot.
@@ -35,10 +35,28 @@ impl Cloning<'_> {
             .await
             .map_err(|error| error.with_exit_code(ExitCode::BadConfig))?;
         if self.dry_run {
+            self.check_free_slot().await?;
             crate::info!(
                 "replication slot \"{}\" would be created by {}",
                 self.request.slot_name(),
                 manager.describe()
+            );
+        }
+        Ok(())
+    }
+
+    /// What creating the slot would come to; the real run lets the server say it.
+    async fn check_free_slot(&self) -> Result<()> {
+        let source = self.source()?;
+        let unknown = |error: QueryError| {
+            Error::bad_config("unable to find out the free replication slots of the source").detail(error.to_string())
+        };
+        let name = self.request.slot_name();
+        let there = slots::find(source, &name).await.map_err(unknown)?;
+        if there.is_none() && slots::free_slots(source).await.map_err(unknown)? < 1 {
+            return Err(
+                Error::bad_config(format!("the source has no free replication slot for \"{name}\""))
+                    .hint("raise max_replication_slots on the source, or drop a slot that nobody needs"),
             );
         }
         Ok(())
@@ -133,7 +151,7 @@ impl Cloning<'_> {
                 return Ok(());
             }
         };
-        if is_same_server(self.source()?, &connection).await {
+        if self.source()?.is_same_server_as(&connection).await {
             self.slot_is_ours = false;
             return Ok(());
         }
@@ -160,12 +178,4 @@ impl Cloning<'_> {
         self.remove_slot().await;
         Ok(())
     }
-}
-
-/// Whether two connections lead to the same server: it was started at the same microsecond with the same port.
-async fn is_same_server(one: &Connection, other: &Connection) -> bool {
-    let sql = "SELECT pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::text || ' ' \
-               || pg_catalog.current_setting('port')";
-    let (one, other) = tokio::join!(one.value::<String>(sql, &[]), other.value::<String>(sql, &[]));
-    matches!((one, other), (Ok(Some(one)), Ok(Some(other))) if one == other)
 }
