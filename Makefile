@@ -35,10 +35,11 @@ install: build extension
 # A PostgreSQL of its own for demo and tests; nothing of the system's is changed.
 stage: setup
 	@PG_CONFIG=$(PG_CONFIG) scripts/stage.sh >/dev/null
-	@$(MAKE) --no-print-directory -C extension install PG_CONFIG=$(PG_CONFIG) DESTDIR=$$(cat target/stage-path) PROFILE=dev
+	@$(MAKE) -s --no-print-directory -C extension install PG_CONFIG=$(PG_CONFIG) DESTDIR=$$(cat target/stage-path) PROFILE=dev
 
 demo: stage
-	$(CARGO) run -q --example demo
+	$(CARGO) build -q --bin repmgr --example demo
+	@target/debug/examples/demo
 
 test: stage
 	-@scripts/stage-original.sh >/dev/null
