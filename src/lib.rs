@@ -5,7 +5,7 @@
 //! ```text
 //! commands, daemon
 //!   operations, survey
-//!     failover (pure), instance, events
+//!     failover (pure), instance, remote, events
 //!       metadata
 //!         postgres
 //!           conninfo, config, output
@@ -32,6 +32,7 @@ pub mod output;
 pub mod placeholders;
 pub mod postgres;
 pub mod process;
+pub mod remote;
 pub mod survey;
 pub mod types;
 

@@ -580,7 +580,7 @@ fn external_configuration_files_come_from_another_host() {
     let log = bin.join("log");
     let script = format!(
         "#!/bin/sh\nuser=\nwhile :; do case $1 in -l) user=$2; shift 2;; -o) shift 2;; -*) shift;; *) break;; esac; done\n\
-         echo \"$user@$1\" >>{}\nshift\nexec /bin/sh -c \"$*\"\n",
+         case $1 in *@*) ;; *) set -- \"$user@$@\";; esac\necho \"$1\" >>{}\nshift\nexec /bin/sh -c \"$*\"\n",
         log.display()
     );
     user::write(&ssh, &script);

@@ -11,6 +11,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("survey", 5),
     ("failover", 4),
     ("instance", 4),
+    ("remote", 4),
     ("events", 4),
     ("metadata", 3),
     ("postgres", 2),

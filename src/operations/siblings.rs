@@ -1,18 +1,18 @@
 //! The nodes that follow the same upstream as this one, told to follow it
 //! after it was promoted. All are asked, and told, at the same time.
 
-use std::net::{ToSocketAddrs, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use crate::config::Config;
-use crate::conninfo::Conninfo;
+use crate::conninfo::{self, Conninfo};
 use crate::metadata::functions::{self, Notification};
 use crate::metadata::{NodeRecord, nodes};
 use crate::postgres::{Connection, Deadlines, QueryError};
-use crate::process::{self, shell_quote};
+use crate::process::shell_quote;
+use crate::remote::{Host, Ssh};
 use crate::types::NodeType;
 use crate::{detail, info, survey, warning};
 
@@ -32,20 +32,18 @@ pub struct Route<'a> {
     pub log_level: Option<&'a str>,
 }
 
+impl<'a> Route<'a> {
+    fn ssh(&self) -> Ssh<'a> {
+        Ssh::new(self.config, self.remote_user)
+    }
+}
+
 /// A sibling and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sibling {
     /// Its record.
     pub node: NodeRecord,
     host: Host,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Host {
-    /// This very host.
-    Local,
-    /// A host that ssh can reach.
-    Remote(String),
 }
 
 /// The siblings of a node: those that can be reached, and the others with the reason.
@@ -99,58 +97,9 @@ pub async fn probe(route: Route<'_>, siblings: Vec<NodeRecord>) -> Siblings {
 async fn reach(route: Route<'_>, node: &NodeRecord) -> Result<Host, String> {
     let conninfo = Conninfo::parse(&node.conninfo).map_err(|error| format!("its conninfo is not valid: {error}"))?;
     let name = conninfo.get("host").or_else(|| conninfo.get("hostaddr")).unwrap_or("");
-    // Of several hosts the first one is the node's own.
-    let name = name.split(',').next().unwrap_or_default().trim().to_owned();
-    let lookup = name.clone();
-    let local = tokio::task::spawn_blocking(move || is_this_host(&lookup));
-    match tokio::time::timeout(REACH_LIMIT, local).await {
-        Ok(Ok(true)) => return Ok(Host::Local),
-        Ok(_) => {}
-        Err(_) => return Err(format!("the name \"{name}\" could not be resolved in time")),
-    }
-    let mut reason = String::new();
-    for probe in ["/bin/true", "/usr/bin/true"] {
-        match process::shell(&ssh_command(route, &name, probe), REACH_LIMIT).await {
-            Ok(finished) if finished.status.success() => return Ok(Host::Remote(name)),
-            Ok(finished) => reason = format!("ssh ended with {}: {}", finished.status, finished.stderr.trim()),
-            Err(error) => return Err(error.to_string()),
-        }
-    }
-    Err(reason)
-}
-
-/// A name that leads to this host: none, a socket directory, or an address of its own.
-fn is_this_host(name: &str) -> bool {
-    if name.is_empty() || name.starts_with(['/', '@']) {
-        return true;
-    }
-    let Ok(addresses) = (name, 9).to_socket_addrs() else {
-        return false;
-    };
-    // The system's own address as the source towards it: the address is one of this host's.
-    addresses.into_iter().any(|address| {
-        if address.ip().is_loopback() {
-            return true;
-        }
-        let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        UdpSocket::bind(any)
-            .and_then(|socket| socket.connect(address).and_then(|()| socket.local_addr()))
-            .is_ok_and(|own| own.ip() == address.ip())
-    })
-}
-
-fn ssh_command(route: Route<'_>, host: &str, command: &str) -> String {
-    let destination = match route.remote_user {
-        Some(user) => format!("{user}@{host}"),
-        None => host.to_owned(),
-    };
-    // ssh_options is a piece of a command line: the shell takes it apart.
-    format!(
-        "ssh -o Batchmode=yes {} {} {}",
-        route.config.ssh_options,
-        shell_quote(&destination),
-        shell_quote(command)
-    )
+    let host = Host::find(name, REACH_LIMIT).await.map_err(|error| error.to_string())?;
+    let reached = route.ssh().reach(&host, REACH_LIMIT).await;
+    reached.map(|()| host).map_err(|error| error.to_string())
 }
 
 /// Lets all of them follow `own`, which is primary now. What fails is a WARNING with its node; the count of failures.
@@ -183,21 +132,21 @@ async fn follow_one(route: Route<'_>, sibling: &Sibling, own: &NodeRecord) -> Re
         Host::Local => local_program(),
         Host::Remote(_) => remote_program(route.config),
     };
-    let command = repmgr_command(&program, route.log_level, &sibling.node, own);
-    let line = match &sibling.host {
-        Host::Local => command,
-        Host::Remote(host) => ssh_command(route, host, &command),
-    };
-    let finished = process::shell(&line, route.config.standby_follow_timeout + FOLLOW_MARGIN)
+    let command = |conninfo: &str| repmgr_command(&program, route.log_level, &sibling.node, conninfo);
+    let shown = command(&conninfo::redact(&own.conninfo));
+    let limit = route.config.standby_follow_timeout + FOLLOW_MARGIN;
+    let finished = route
+        .ssh()
+        .run(&sibling.host, &command(&own.conninfo), limit)
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| format!("\"{shown}\": {error}"))?;
     if finished.status.success() {
         return Ok(());
     }
     let output = finished.stderr.trim();
     let tail: Vec<&str> = output.lines().rev().take(5).collect();
     Err(format!(
-        "\"{line}\" ended with {}: {}",
+        "\"{shown}\" ended with {}: {}",
         finished.status,
         tail.into_iter().rev().collect::<Vec<_>>().join("; ")
     ))
@@ -221,13 +170,13 @@ async fn notify_witness(witness: &NodeRecord, own: &NodeRecord) {
     }
 }
 
-fn repmgr_command(program: &str, log_level: Option<&str>, sibling: &NodeRecord, own: &NodeRecord) -> String {
+fn repmgr_command(program: &str, log_level: Option<&str>, sibling: &NodeRecord, conninfo: &str) -> String {
     let mut command = format!("{} -f {}", shell_quote(program), shell_quote(&sibling.config_file));
     if let Some(level) = log_level {
         command.push_str(&format!(" -L {}", shell_quote(level)));
     }
     if sibling.node_type == NodeType::Witness {
-        command.push_str(&format!(" witness register -d {} --force", shell_quote(&own.conninfo)));
+        command.push_str(&format!(" witness register -d {} --force", shell_quote(conninfo)));
     } else {
         command.push_str(" standby follow");
     }
@@ -272,38 +221,15 @@ mod tests {
     }
 
     #[test]
-    fn ssh_gets_user_options_and_one_quoted_command() {
-        let config = Config::default();
-        let route = Route {
-            config: &config,
-            remote_user: Some("postgres"),
-            log_level: None,
-        };
-        assert_eq!(
-            ssh_command(route, "node3", "repmgr -f /etc/repmgr.conf standby follow"),
-            "ssh -o Batchmode=yes -q -o ConnectTimeout=10 postgres@node3 'repmgr -f /etc/repmgr.conf standby follow'"
-        );
-    }
-
-    #[test]
     fn standbys_follow_and_witnesses_register_anew() {
         let standby = node(NodeType::Standby);
         assert_eq!(
-            repmgr_command("repmgr", Some("DEBUG"), &standby, &standby),
+            repmgr_command("repmgr", Some("DEBUG"), &standby, &standby.conninfo),
             "repmgr -f '/etc/my repmgr.conf' -L DEBUG standby follow"
         );
         assert_eq!(
-            repmgr_command("repmgr", None, &node(NodeType::Witness), &standby),
+            repmgr_command("repmgr", None, &node(NodeType::Witness), &standby.conninfo),
             r"repmgr -f '/etc/my repmgr.conf' witness register -d 'host=three user=it'\''s' --force"
         );
-    }
-
-    #[test]
-    fn this_host_is_known_by_its_loopback_addresses_and_sockets() {
-        for name in ["", "/run/postgresql", "127.0.0.1", "127.0.0.2", "localhost"] {
-            assert!(is_this_host(name), "{name:?}");
-        }
-        assert!(!is_this_host("192.0.2.1"));
-        assert!(!is_this_host("no-such-host.invalid"));
     }
 }

@@ -4,10 +4,7 @@
 //! They are fetched before the backup, which shows that they can be, and put
 //! into their places after it, each as a whole.
 
-use std::net::{IpAddr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access, mkdtemp};
@@ -18,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::postgres::Connection;
 use crate::process::{self, ProcessError};
+use crate::remote::{Host, Ssh};
 
 /// How long fetching one file may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(300);
@@ -28,8 +26,7 @@ const SSH_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct ExternalFiles {
     files: Vec<PathBuf>,
     to: ExternalFilesTo,
-    /// `None`: the source's host is this host.
-    host: Option<String>,
+    host: Host,
     folder: Option<PathBuf>,
 }
 
@@ -79,17 +76,14 @@ impl Cloning<'_> {
             .get("host")
             .or(self.request.source.get("hostaddr"))
             .unwrap_or_default();
-        let host = (!is_this_host(host).await).then(|| host.to_owned());
-        if let Some(host) = &host {
-            self.test_ssh(host).await?;
-        }
+        let host = self.find_host(host).await?;
         let external = ExternalFiles {
             files,
             to,
             host,
             folder: None,
         };
-        if to == ExternalFilesTo::SamePath && external.host.is_some() {
+        if to == ExternalFilesTo::SamePath && external.host != Host::Local {
             for file in &external.files {
                 self.unless_forced(check_writable(file))?;
             }
@@ -135,23 +129,18 @@ impl Cloning<'_> {
         query_external_files(&connection).await.map_err(unreadable)
     }
 
-    async fn test_ssh(&self, host: &str) -> Result<()> {
-        let mut command = self.request.ssh(host)?;
-        command.arg("true");
-        let failed = |detail: String| {
-            Error::bad_config(format!("unable to reach the source's host \"{host}\" over SSH"))
-                .detail(detail)
-                .hint("external configuration files are copied over SSH: a key must open it without a password; see -R/--remote-user")
+    /// This host, or one that ssh gets to.
+    async fn find_host(&self, name: &str) -> Result<Host> {
+        let request = self.request;
+        let found = async {
+            let host = Host::find(name, SSH_LIMIT).await?;
+            request.ssh().reach(&host, SSH_LIMIT).await.map(|()| host)
         };
-        match process::capture(command, "ssh", SSH_LIMIT).await {
-            Ok(finished) if finished.status.success() => Ok(()),
-            Ok(finished) => Err(failed(format!(
-                "ssh ended with {}: {}",
-                finished.status,
-                finished.stderr.trim()
-            ))),
-            Err(error) => Err(failed(error.to_string())),
-        }
+        found.await.map_err(|error| {
+            Error::bad_config(format!("unable to reach the source's host \"{name}\" over SSH"))
+                .detail(error.to_string())
+                .hint("external configuration files are copied over SSH: a key must open it without a password; see -R/--remote-user")
+        })
     }
 
     pub(super) async fn fetch_external_files(&mut self) -> Result<()> {
@@ -171,8 +160,8 @@ impl Cloning<'_> {
         for (number, file) in external.files.iter().enumerate() {
             let to = external.fetched(number);
             results.push(match &external.host {
-                Some(host) => self.request.fetch(host, file, &to).await,
-                None => std::fs::copy(file, &to)
+                Host::Remote(name) => self.request.fetch(name, file, &to).await,
+                Host::Local => std::fs::copy(file, &to)
                     .map(|_| ())
                     .map_err(|error| copy_error(format!("unable to read \"{}\"", file.display()), &error.to_string())),
             });
@@ -190,7 +179,7 @@ impl Cloning<'_> {
         for (number, file) in external.files.iter().enumerate() {
             let target = external.target(file, &self.request.data_directory);
             let from = external.fetched(number);
-            if !from.exists() || (external.host.is_none() && target == *file) {
+            if !from.exists() || (external.host == Host::Local && target == *file) {
                 continue;
             }
             crate::info!(
@@ -211,10 +200,10 @@ impl Cloning<'_> {
 impl super::Request {
     /// With rsync, as the original does: its options are configured. Where it is not installed and no
     /// options ask for it, over plain SSH.
-    async fn fetch(&self, host: &str, file: &Path, to: &Path) -> Result<()> {
+    async fn fetch(&self, name: &str, file: &Path, to: &Path) -> Result<()> {
         let config = &self.config;
         let mut options = if config.rsync_options.is_empty() {
-            let ssh = format!("--rsh=ssh -o BatchMode=yes {}", config.ssh_options);
+            let ssh = format!("--rsh={}", self.ssh().program());
             vec![
                 "--archive".to_owned(),
                 "--checksum".to_owned(),
@@ -227,56 +216,47 @@ impl super::Request {
         };
         // A file may be reached through a link; and its name may hold blanks, which the remote shell must not split.
         options.extend(["--copy-links", "--protect-args"].map(str::to_owned));
-        let remote = match &self.remote_user {
-            Some(user) => format!("{user}@{host}:{}", file.display()),
-            None => format!("{host}:{}", file.display()),
-        };
+        let remote = format!("{}:{}", self.ssh().destination(name), file.display());
         let mut command = Command::new("rsync");
         command.args(options).arg(remote).arg(to);
         match process::capture(command, "rsync", FETCH_LIMIT).await {
             Ok(finished) if finished.status.success() => Ok(()),
-            Ok(finished) => Err(not_fetched(host, file, finished.stderr.trim())),
+            Ok(finished) => Err(not_fetched(name, file, finished.stderr.trim())),
             Err(ProcessError::NotStarted { .. }) if config.rsync_options.is_empty() => {
-                self.fetch_over_ssh(host, file, to).await
+                self.fetch_over_ssh(name, file, to).await
             }
-            Err(error) => Err(not_fetched(host, file, &error.to_string())),
+            Err(error) => Err(not_fetched(name, file, &error.to_string())),
         }
     }
 
-    /// The copy is readable for its owner alone.
-    async fn fetch_over_ssh(&self, host: &str, file: &Path, to: &Path) -> Result<()> {
-        let mut command = self.ssh(host)?;
-        command.arg(format!("cat {}", process::shell_quote(&file.to_string_lossy())));
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        let failed = |detail: &str| not_fetched(host, file, detail);
-        let output = tokio::time::timeout(FETCH_LIMIT, command.output())
-            .await
-            .map_err(|_| failed("ssh gave no answer in time"))?
-            .map_err(|error| failed(&error.to_string()))?;
-        if !output.status.success() {
-            return Err(failed(String::from_utf8_lossy(&output.stderr).trim()));
-        }
-        std::fs::write(to, &output.stdout)
-            .and_then(|()| std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600)))
-            .map_err(|error| failed(&error.to_string()))
+    async fn fetch_over_ssh(&self, name: &str, file: &Path, to: &Path) -> Result<()> {
+        let command = format!("cat {}", process::shell_quote(&file.to_string_lossy()));
+        let fetched = self
+            .ssh()
+            .run_into(
+                &Host::Remote(name.to_owned()),
+                &command,
+                &to.to_string_lossy(),
+                FETCH_LIMIT,
+            )
+            .await;
+        let reason = match fetched {
+            Ok(finished) if finished.status.success() => return Ok(()),
+            Ok(finished) => finished.stderr.trim().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // Half a file must not be taken for the file.
+        let _ = std::fs::remove_file(to);
+        Err(not_fetched(name, file, &reason))
     }
 
-    /// `ssh` to a host, without its command.
-    fn ssh(&self, host: &str) -> Result<Command> {
-        let options = shell_words::split(&self.config.ssh_options)
-            .map_err(|error| Error::bad_config(format!("\"ssh_options\" cannot be used: {error}")))?;
-        let mut command = Command::new("ssh");
-        command.args(["-o", "BatchMode=yes"]).args(options);
-        if let Some(user) = &self.remote_user {
-            command.args(["-l", user]);
-        }
-        command.arg(host);
-        Ok(command)
+    fn ssh(&self) -> Ssh<'_> {
+        Ssh::new(&self.config, self.remote_user.as_deref())
     }
 }
 
-fn not_fetched(host: &str, file: &Path, detail: &str) -> Error {
-    copy_error(format!("unable to copy \"{}\" from \"{host}\"", file.display()), detail)
+fn not_fetched(name: &str, file: &Path, detail: &str) -> Error {
+    copy_error(format!("unable to copy \"{}\" from \"{name}\"", file.display()), detail)
 }
 
 async fn query_external_files(connection: &Connection) -> Result<Vec<PathBuf>, crate::postgres::QueryError> {
@@ -321,43 +301,9 @@ fn install(from: &Path, to: &Path) -> std::io::Result<()> {
     result
 }
 
-/// Whether a host name, address or socket directory is of this host: an address is, if a socket can be bound to it.
-async fn is_this_host(host: &str) -> bool {
-    if host.is_empty() || host.starts_with('/') || host.starts_with('@') {
-        return true;
-    }
-    let own = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
-    if own.is_ok_and(|own| own == host) {
-        return true;
-    }
-    let is_local = |address: IpAddr| UdpSocket::bind((address, 0)).is_ok();
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return is_local(address);
-    }
-    match tokio::time::timeout(Duration::from_secs(10), tokio::net::lookup_host((host, 0))).await {
-        Ok(Ok(mut addresses)) => addresses.any(|address| is_local(address.ip())),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn this_host_is_known_by_its_addresses_and_names() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let own = nix::unistd::gethostname().unwrap().into_string().unwrap();
-        for host in ["127.0.0.1", "127.0.0.7", "/var/run/postgresql", "localhost", &own] {
-            assert!(runtime.block_on(is_this_host(host)), "{host}");
-        }
-        for host in ["192.0.2.1", "2001:db8::1"] {
-            assert!(!runtime.block_on(is_this_host(host)), "{host}");
-        }
-    }
 
     #[test]
     fn files_are_installed_whole_and_links_stay() {

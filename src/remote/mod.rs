@@ -1,0 +1,42 @@
+//! A command on another host, over the system's `ssh`, or on this very host without it.
+//!
+//! This room answers for finding out which of the two it is, for the command
+//! line of `ssh` and for deadlines. What is run, and what its exit status
+//! means, is the caller's.
+
+mod host;
+mod ssh;
+
+pub use host::Host;
+pub use ssh::Ssh;
+
+use std::time::Duration;
+
+use crate::process::ProcessError;
+
+/// Why a host cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// It would be an option of ssh.
+    #[error("\"{0}\" is not the name of a host")]
+    NotAHost(String),
+    /// The resolver gave no answer, not even that it does not know the name.
+    #[error("the name \"{host}\" could not be resolved within {limit:?}")]
+    NotResolved {
+        /// The name.
+        host: String,
+        /// The deadline.
+        limit: Duration,
+    },
+    /// ssh, or the command that proves that it works, ended with a failure.
+    #[error("ssh ended with {status}: {said}")]
+    Refused {
+        /// Exit code or signal.
+        status: std::process::ExitStatus,
+        /// Its standard error.
+        said: String,
+    },
+    /// ssh did not get that far.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+}
