@@ -9,7 +9,7 @@ use super::{probe, questions};
 use crate::config::Config;
 use crate::failover::{Local, Needs, Node, Probe, Seen, State};
 use crate::metadata::{NodeRecord, functions, nodes};
-use crate::postgres::Connection;
+use crate::postgres::{ConnectError, Connection, QueryError};
 use crate::types::{NodeId, NodeType, RecoveryState};
 
 /// How the daemon makes itself known to the library of its own server.
@@ -67,16 +67,24 @@ pub async fn gather(
             None => LocalAnswer::default(),
         }
     };
+    // The record is read after the probe where both use one connection: an answer that takes its time must not
+    // make those behind it late.
+    let shared = primary.filter(|primary| needs.upstream == Some(primary.node_id));
     let probe = async {
-        match upstream {
-            Some(upstream) => Some(probe::upstream(config, upstream, peers.kept(upstream)).await),
-            None => None,
-        }
+        let answer = match upstream {
+            Some(upstream) => probe::upstream(config, upstream, peers.kept(upstream)).await,
+            None => return (None, None),
+        };
+        let record = match (shared, &answer.connection) {
+            (Some(_), Some(connection)) => own_record(connection, identity.node).await,
+            _ => None,
+        };
+        (Some(answer), record)
     };
     let on_primary = async {
         match primary {
-            Some(primary) => read_own_record(primary, peers.kept(primary), identity.node, needs.upstream).await,
-            None => (None, None),
+            Some(primary) if shared.is_none() => read_own_record(primary, peers.kept(primary), identity.node).await,
+            _ => (None, None),
         }
     };
     let own_connection = own.and_then(|own| peers.kept(own));
@@ -85,7 +93,8 @@ pub async fn gather(
             .iter()
             .map(|node| ask_other(node, peers.kept(node), own.zip(own_connection.as_deref()))),
     );
-    let (local, probe, (primary_connection, own_on_primary), others) = tokio::join!(local, probe, on_primary, others);
+    let (local, (probe, shared_record), (primary_connection, own_on_primary), others) =
+        tokio::join!(local, probe, on_primary, others);
 
     if let Some(own) = own {
         peers.keep(own, local.connection);
@@ -102,7 +111,7 @@ pub async fn gather(
         wanted.push(node.node_id);
     }
     if let Some(primary) = primary {
-        if needs.upstream != Some(primary.node_id) {
+        if shared.is_none() {
             peers.keep(primary, primary_connection);
         }
         wanted.push(primary.node_id);
@@ -119,7 +128,7 @@ pub async fn gather(
     Gathered {
         local: local.local,
         records: local.records,
-        own_on_primary,
+        own_on_primary: shared_record.or(own_on_primary),
         upstream: probe,
         others: others.into_iter().map(|(_, seen, _)| seen).collect(),
         local_error: local.error,
@@ -192,19 +201,8 @@ pub async fn introduce(local: &Connection, identity: &Identity) {
     }
 }
 
-async fn read_own_record(
-    primary: &NodeRecord,
-    kept: Kept,
-    own: NodeId,
-    probed: Option<NodeId>,
-) -> (Kept, Option<Node>) {
-    let connection = if probed == Some(primary.node_id) {
-        // The probe takes care of this connection.
-        kept
-    } else {
-        peers::connected(primary, kept).await.ok()
-    };
-    let Some(connection) = connection else {
+async fn read_own_record(primary: &NodeRecord, kept: Kept, own: NodeId) -> (Kept, Option<Node>) {
+    let Ok(connection) = peers::connected(primary, kept).await else {
         return (None, None);
     };
     match nodes::by_id(&connection, own).await {
@@ -213,35 +211,55 @@ async fn read_own_record(
     }
 }
 
+async fn own_record(connection: &Connection, own: NodeId) -> Option<Node> {
+    let record = nodes::by_id(connection, own).await.ok().flatten()?;
+    Some(Node::from(&record))
+}
+
 async fn ask_other(
     node: &NodeRecord,
     kept: Kept,
     own: Option<(&NodeRecord, &Connection)>,
 ) -> (Kept, Seen, Option<String>) {
-    let connection = match peers::connected(node, kept).await {
-        Ok(connection) => connection,
+    let (connection, mut seen) = match status(node, kept).await {
+        Ok(answer) => answer,
         Err(error) => {
             crate::debug!("{} cannot be reached: {error}", node.title());
             return (None, Seen::unreachable(node.node_id, error.failure), None);
         }
     };
-    let mut seen = match questions::status(&connection, node).await {
-        Ok(seen) => seen,
-        Err(error) => {
-            crate::debug!("{} did not answer: {error}", node.title());
-            return (
-                None,
-                Seen::unreachable(node.node_id, crate::failover::ConnectFailure::Silent),
-                None,
-            );
-        }
-    };
     let mut obstacle = None;
     if seen.recovery == RecoveryState::Primary
+        && let Some(connection) = &connection
         && let Some((own, own_connection)) = own
         && own.node_type == NodeType::Standby
     {
-        (seen.followable, obstacle) = probe::followable(own, own_connection, node, &connection).await;
+        (seen.followable, obstacle) = probe::followable(own, own_connection, node, connection).await;
     }
-    (Some(connection), seen, obstacle)
+    (connection, seen, obstacle)
+}
+
+/// What a node says of itself. One that lets this node in and then does not answer is visible, as the original
+/// counts it, and nothing more is known of it. That a connection was made in an earlier turn shows nothing:
+/// without an answer over it a new one must be had.
+async fn status(node: &NodeRecord, kept: Kept) -> Result<(Kept, Seen), ConnectError> {
+    let mut was_kept = kept.as_ref().is_some_and(|connection| !connection.is_closed());
+    let mut connection = peers::connected(node, kept).await?;
+    loop {
+        let error = match questions::status(&connection, node).await {
+            Ok(seen) => return Ok((Some(connection), seen)),
+            Err(error) => error,
+        };
+        crate::debug!("{} did not answer: {error}", node.title());
+        if was_kept {
+            connection = peers::connected(node, None).await?;
+            // After a whole deadline without an answer the turn does not wait for another one.
+            if !matches!(error, QueryError::TimedOut(_)) {
+                was_kept = false;
+                continue;
+            }
+        }
+        let kept = (!connection.is_closed()).then_some(connection);
+        return Ok((kept, questions::nothing_but_reached(node)));
+    }
 }

@@ -133,11 +133,10 @@ async fn query(config: &Config, node: &NodeRecord, kept: Option<Arc<Connection>>
 async fn answered(connection: &Connection, sql: &str, limit: Duration) -> Result<(), String> {
     // Without a limit of the user's own the query must only be taken in by the server; that takes a moment, too.
     let limit = if limit.is_zero() { DEADLINES.query } else { limit };
-    match tokio::time::timeout(limit, connection.batch(sql)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) if !peers::is_lost(&error) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {limit:?}")),
+    match connection.batch_within(sql, limit).await {
+        Ok(()) => Ok(()),
+        Err(error) if !peers::is_lost(&error) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

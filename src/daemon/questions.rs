@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::failover::{Answer, Local, Notification, Seen};
+use crate::failover::{Answer, ConnectFailure, Local, Notification, Seen};
 use crate::metadata::NodeRecord;
 use crate::postgres::{Connection, QueryError};
 use crate::types::{Lsn, NodeId, NodeType, RecoveryState, TimelineId};
@@ -40,8 +40,7 @@ pub async fn status(connection: &Connection, node: &NodeRecord) -> Result<Seen, 
                repmgr.get_upstream_last_seen(), repmgr.get_upstream_node_id(), repmgr.get_wal_receiver_pid(), \
                COALESCE((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver), \
                         (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))";
-    let mut seen = Seen::unreachable(node.node_id, crate::failover::ConnectFailure::Other);
-    seen.reached = Ok(());
+    let mut seen = nothing_but_reached(node);
     let row = match connection.query_one(sql, &[]).await {
         Ok(row) => row,
         Err(QueryError::Server(error)) => {
@@ -68,6 +67,14 @@ pub async fn status(connection: &Connection, node: &NodeRecord) -> Result<Seen, 
     seen.wal_receiver = Answer::from(row.get::<_, Option<i32>>(7).filter(|pid| *pid >= 0).map(|pid| pid > 0));
     seen.timeline = row.get::<_, Option<i32>>(8).map(|id| TimelineId(id.cast_unsigned()));
     Ok(seen)
+}
+
+/// What is known of a node that lets this one in and does not say more: that it is there.
+pub fn nothing_but_reached(node: &NodeRecord) -> Seen {
+    Seen {
+        reached: Ok(()),
+        ..Seen::unreachable(node.node_id, ConnectFailure::Other)
+    }
 }
 
 fn recovery(in_recovery: Option<bool>) -> RecoveryState {

@@ -203,12 +203,12 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         }
         tally.visible += 1;
         location_seen |= node.location == upstream.location;
-        if seen.daemon_registered != Answer::Yes {
-            left_out.push(format!("{} (no repmgrd)", node.id));
-            continue;
-        }
         if seen.recovery == RecoveryState::Unknown {
             left_out.push(format!("{} (status unreadable)", node.id));
+            continue;
+        }
+        if seen.daemon_registered != Answer::Yes {
+            left_out.push(format!("{} (no repmgrd)", node.id));
             continue;
         }
         let witness = node.node_type == NodeType::Witness;

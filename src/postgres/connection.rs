@@ -111,6 +111,12 @@ impl Connection {
         self.session.limited(self.session.client().batch_execute(sql)).await
     }
 
+    /// The same with a deadline of its own in place of the connection's.
+    pub async fn batch_within(&self, sql: &str, limit: Duration) -> Result<(), QueryError> {
+        let ask = self.session.client().batch_execute(sql);
+        self.session.limited_by(limit, ask).await
+    }
+
     /// Whether the simplest of queries is answered within `limit`. If not, the connection is closed.
     pub async fn is_responding(&self, limit: Duration) -> bool {
         let ask = self.session.client().batch_execute("SELECT TRUE");
