@@ -1,0 +1,335 @@
+//! A script that runs twice, and the comparison of what it saw.
+
+use std::path::Path;
+
+use crate::support;
+use crate::support::cluster::Cluster;
+use crate::support::stage::{self, Stage};
+
+/// What one step left behind, with paths, ports and times replaced.
+#[derive(Debug)]
+pub struct Record {
+    step: String,
+    seen: String,
+    log: String,
+    deliberate: Option<Deliberate>,
+}
+
+/// A step where this program does otherwise on purpose.
+#[derive(Debug, Clone, Copy)]
+struct Deliberate {
+    ours: &'static str,
+    reason: &'static str,
+}
+
+/// A cluster and what was seen of it so far.
+pub struct Script {
+    /// The cluster.
+    pub cluster: Cluster,
+    records: Vec<Record>,
+    deliberate: Option<Deliberate>,
+    hidden: Vec<String>,
+}
+
+impl Script {
+    fn new(name: &str, count: u32, stage: &'static Stage, programs: &Path) -> Script {
+        Script {
+            cluster: Cluster::with_stage(name, count, stage, programs),
+            records: Vec::new(),
+            deliberate: None,
+            hidden: Vec::new(),
+        }
+    }
+
+    /// Words, such as process ids, that are shown as `PID` from now on.
+    pub fn hide(&mut self, words: &[String]) {
+        self.hidden.extend_from_slice(words);
+    }
+
+    /// The next step must differ from the original's, for this reason, and begin with `ours`.
+    pub fn differs(&mut self, ours: &'static str, reason: &'static str) -> &mut Script {
+        self.deliberate = Some(Deliberate { ours, reason });
+        self
+    }
+
+    fn normal(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for node in &self.cluster.nodes {
+            text = text.replace(&node.server.port.to_string(), &format!("PORT{}", node.id));
+        }
+        text = text.replace(&self.cluster.folder.display().to_string(), "FOLDER");
+        text = text.replace(&self.cluster.node(1).server.stage.root.display().to_string(), "STAGE");
+        for word in &self.hidden {
+            text = text.replace(word.as_str(), "PID");
+        }
+        // The original of Debian 12 is 5.3, which does not have these four parameters yet.
+        let known = |line: &&str| !line.starts_with("pg_backupapi_");
+        text.lines().filter(known).map(squeeze).collect::<Vec<_>>().join("\n")
+    }
+
+    fn record(&mut self, step: &str, seen: &str, log: &str) {
+        let record = Record {
+            step: self.normal(step),
+            seen: self.normal(seen),
+            log: self.normal(log),
+            deliberate: self.deliberate.take(),
+        };
+        self.records.push(record);
+    }
+
+    /// Runs a command and records its exit code.
+    pub fn run(&mut self, id: u32, arguments: &[&str]) {
+        self.run_with(id, &[], arguments);
+    }
+
+    /// Runs a command with variables of the environment and records its exit code.
+    pub fn run_with(&mut self, id: u32, environment: &[(&str, &str)], arguments: &[&str]) {
+        self.command(id, environment, arguments, |code, _, _| code);
+    }
+
+    /// Runs a command and records its exit code and its standard output.
+    pub fn show(&mut self, id: u32, arguments: &[&str]) {
+        self.command(id, &[], arguments, |code, stdout, _| format!("{code}\n{stdout}"));
+    }
+
+    /// Runs commands without blanks in their arguments and records their exit codes.
+    pub fn runs(&mut self, id: u32, lines: &[&str]) {
+        for line in lines {
+            self.run(id, &line.split_whitespace().collect::<Vec<_>>());
+        }
+    }
+
+    /// Runs commands without blanks in their arguments and records their exit codes and standard outputs.
+    pub fn shows(&mut self, id: u32, lines: &[&str]) {
+        for line in lines {
+            self.show(id, &line.split_whitespace().collect::<Vec<_>>());
+        }
+    }
+
+    /// Runs a command and records its exit code and whether it complains of its options.
+    pub fn complaints(&mut self, id: u32, arguments: &[&str]) {
+        self.command(id, &[], arguments, |code, _, stderr| {
+            let mut lines = stderr.lines();
+            // The items of a list of errors or warnings, not a text below "DETAIL:".
+            let list = lines.find(|line| line.starts_with("  ") || line.starts_with("DETAIL:"));
+            let complains = list.is_some_and(|line| line.starts_with("  "));
+            format!("{code}, complains: {complains}")
+        });
+    }
+
+    fn command(
+        &mut self,
+        id: u32,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+        seen: impl FnOnce(String, &str, &str) -> String,
+    ) {
+        let mut program = self.cluster.node(id).program("repmgr");
+        let output = program
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("repmgr");
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        let code = output
+            .status
+            .code()
+            .map_or("killed".to_owned(), |code| format!("exit {code}"));
+        let seen = seen(code, &stdout, &stderr);
+        self.record(&format!("node{id}: {}", arguments.join(" ")), &seen, &stderr);
+    }
+
+    /// Records what a server answers.
+    pub fn query(&mut self, id: u32, what: &str, sql: &str) {
+        let seen = self
+            .cluster
+            .node(id)
+            .server
+            .try_query(sql)
+            .unwrap_or_else(|error| error);
+        self.record(&format!("{what} on node{id}"), &seen, "");
+    }
+
+    /// Changes something on a server without recording anything.
+    pub fn sql(&self, id: u32, sql: &str) {
+        self.cluster.node(id).server.query(sql);
+    }
+
+    /// Records the metadata as the server of a node shows it.
+    pub fn metadata(&mut self, id: u32, after: &str) {
+        let server = &self.cluster.node(id).server;
+        let nodes = server.query("SELECT * FROM repmgr.nodes ORDER BY node_id");
+        let events = server.query("SELECT node_id, event, successful FROM repmgr.events ORDER BY event_timestamp");
+        let term = server.query("SELECT term FROM repmgr.voting_term");
+        self.record(
+            &format!("metadata on node{id} after {after}"),
+            &format!("{nodes}\n{events}\nterm {term}"),
+            "",
+        );
+    }
+
+    /// Records the nodes alone.
+    pub fn nodes(&mut self, id: u32, after: &str) {
+        self.query(
+            id,
+            &format!("nodes after {after}"),
+            "SELECT * FROM repmgr.nodes ORDER BY node_id",
+        );
+    }
+
+    /// Records the replication slots of a server.
+    pub fn slots(&mut self, id: u32, after: &str) {
+        self.query(
+            id,
+            &format!("slots after {after}"),
+            "SELECT slot_name, slot_type, active, restart_lsn IS NOT NULL FROM pg_replication_slots ORDER BY 1",
+        );
+    }
+
+    /// Records what a clone was configured with.
+    pub fn replication_configuration(&mut self, id: u32) {
+        let data = self.cluster.node(id).server.data.clone();
+        let text = std::fs::read_to_string(data.join("postgresql.auto.conf")).unwrap_or_default();
+        let signal = std::fs::read_to_string(data.join("standby.signal")).unwrap_or_default();
+        self.record(
+            &format!("replication configuration of node{id}"),
+            &format!("{text}{signal}"),
+            "",
+        );
+    }
+
+    /// Adds lines to postgresql.conf of a server that is not running.
+    pub fn server_settings(&self, id: u32, lines: &str) {
+        let path = self.cluster.node(id).server.data.join("postgresql.conf");
+        let text = std::fs::read_to_string(&path).expect("postgresql.conf");
+        support::user::write(&path, &format!("{text}{lines}"));
+    }
+
+    /// Records some fact of the file system.
+    pub fn fact(&mut self, what: &str, seen: &str) {
+        self.record(what, seen, "");
+    }
+
+    /// A standby of a node, cloned from `source`, running, registered below `upstream`; nothing is recorded.
+    pub fn standby_of(&self, id: u32, source: u32, upstream: u32) {
+        let node = self.cluster.node(id);
+        let upstream_option = format!("--upstream-node-id={upstream}");
+        node.clone_from(self.cluster.node(source), &[&upstream_option]);
+        node.server.start();
+        self.cluster.wait_streaming(upstream, id);
+        node.repmgr_ok(&["standby", "register", &upstream_option]);
+    }
+
+    /// Waits until a server has replayed what another has written.
+    pub fn wait_replayed(&self, primary: u32, standby: u32) {
+        let written = self.cluster.node(primary).server.query("SELECT pg_current_wal_lsn()");
+        let sql = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
+        support::eventually(&format!("node{standby} has replayed {written}"), || {
+            (self.cluster.node(standby).server.try_query(&sql).as_deref() == Ok("t")).then_some(())
+        });
+    }
+}
+
+/// Column widths follow the longest value, and those differ by port and path.
+fn squeeze(line: &str) -> String {
+    if line.starts_with("--") && line.contains("-+-") {
+        return "---".to_owned();
+    }
+    let words = line.split(' ').filter(|word| !word.is_empty()).map(masked);
+    without_age(&words.collect::<Vec<_>>().join(" "))
+}
+
+/// How long ago something was seen is a matter of moments.
+fn without_age(text: &str) -> String {
+    let mut words: Vec<&str> = text.split(' ').collect();
+    for at in 1..words.len() {
+        if words[at].starts_with("second(s)") || words[at].starts_with("sec(s)") {
+            words[at - 1] = "AGE";
+        }
+    }
+    words.join(" ")
+}
+
+/// A word without what is never the same twice: times of day, dates at its end, positions in the WAL.
+fn masked(word: &str) -> String {
+    let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+    if shape.starts_with("99:99:99") {
+        return "TIME".to_owned();
+    }
+    if shape.ends_with("9999-99-99") {
+        return word[..word.len() - 10].to_owned();
+    }
+    let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
+    let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    match bare
+        .rsplit('=')
+        .next()
+        .and_then(|value| value.rsplit('"').next()?.split_once('/'))
+    {
+        Some((high, low)) if is_hex(high) && is_hex(low) && low.len() > 4 => {
+            word.replace(&format!("{high}/{low}"), "LSN")
+        }
+        _ => word.to_owned(),
+    }
+}
+
+/// Runs a scenario with the original and with this program at the same time; their records must be equal.
+pub fn compare(name: &str, count: u32, scenario: fn(&mut Script)) {
+    let Some(original) = stage::original() else {
+        return support::skip(
+            "conformance",
+            "the original is not staged; run: scripts/stage-original.sh",
+        );
+    };
+    let record = |stage, programs: &Path| {
+        let mut script = Script::new(name, count, stage, programs);
+        scenario(&mut script);
+        script.records
+    };
+    let (theirs, ours) = std::thread::scope(|scope| {
+        let theirs = scope.spawn(|| record(original, &original.bindir));
+        let ours = record(stage::stage(), stage::programs());
+        (theirs.join(), ours)
+    });
+    let theirs = theirs.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    assert_eq!(theirs.len(), ours.len());
+    let complaints: Vec<String> = theirs
+        .iter()
+        .zip(&ours)
+        .filter_map(|(theirs, ours)| difference(theirs, ours))
+        .collect();
+    assert!(
+        complaints.is_empty(),
+        "{} of {} steps differ\n{}",
+        complaints.len(),
+        ours.len(),
+        complaints.join("\n")
+    );
+}
+
+fn difference(theirs: &Record, ours: &Record) -> Option<String> {
+    assert_eq!(theirs.step, ours.step);
+    let complaint = match ours.deliberate {
+        None if theirs.seen == ours.seen => return None,
+        None => "differs".to_owned(),
+        Some(_) if theirs.seen == ours.seen => "is the same, though it was to differ".to_owned(),
+        Some(Deliberate { ours: expected, .. }) if ours.seen.starts_with(expected) => return None,
+        Some(Deliberate { reason, .. }) => format!("differs otherwise than said: {reason}"),
+    };
+    Some(format!(
+        "### {} {complaint}\n--- original\n{}\n{}--- ours\n{}\n{}",
+        ours.step,
+        theirs.seen,
+        log(&theirs.log),
+        ours.seen,
+        log(&ours.log)
+    ))
+}
+
+fn log(text: &str) -> String {
+    text.lines().map(|line| format!("    | {line}\n")).collect()
+}
