@@ -8,6 +8,8 @@ mod cloning;
 mod connections;
 #[path = "bad_days/files.rs"]
 mod files;
+#[path = "bad_days/full_disk.rs"]
+mod full_disk;
 #[path = "bad_days/metadata.rs"]
 mod metadata;
 #[path = "bad_days/passwords.rs"]

@@ -17,7 +17,7 @@ const OLDEST_SUPPORTED_MAJOR: i32 = 13;
 /// The conninfo of this node, as configured.
 pub fn local_conninfo(context: &Context) -> Result<Conninfo> {
     Conninfo::parse(&context.config.conninfo)
-        .map_err(|error| Error::bad_config(format!("\"conninfo\" in repmgr.conf is not valid: {error}")))
+        .map_err(|error| Error::bad_config("\"conninfo\" in repmgr.conf is not valid").detail(error.to_string()))
 }
 
 /// Connects to this node; a failure ends the command with [`ExitCode::DbConn`].
@@ -52,7 +52,11 @@ pub fn unreachable(title: &str, conninfo: &Conninfo, error: &ConnectError) -> Er
 
 /// The error for a question without an answer.
 pub fn unanswered(exit_code: ExitCode, what: &str, error: &QueryError) -> Error {
-    Error::new(exit_code, format!("unable to {what}")).detail(error.to_string())
+    let unanswered = Error::new(exit_code, format!("unable to {what}")).detail(error.to_string());
+    match error.way_out() {
+        Some(hint) => unanswered.hint(hint),
+        None => unanswered,
+    }
 }
 
 /// Refuses a server that is too old.
@@ -77,7 +81,8 @@ pub async fn recovery_state(connection: &Connection, title: &str) -> Result<Reco
         Ok(RecoveryState::Unknown) => Err(Error::new(
             ExitCode::DbConn,
             format!("unable to determine whether {title} is in recovery"),
-        )),
+        )
+        .hint("see the server's log, and run the command again")),
         Ok(state) => Ok(state),
         Err(error) => Err(unanswered(
             ExitCode::DbConn,

@@ -13,7 +13,10 @@ pub async fn required_record(connection: &Connection, id: NodeId, exit_code: Exi
     nodes::by_id(connection, id)
         .await
         .map_err(|error| unanswered(exit_code, &format!("read the record of node {id}"), &error))?
-        .ok_or_else(|| Error::new(exit_code, format!("no record found for node {id}")))
+        .ok_or_else(|| {
+            Error::new(exit_code, format!("no record found for node {id}"))
+                .detail("this server's copy of the metadata (repmgr.nodes) has none")
+        })
 }
 
 /// The node that `--node-id` or, failing that, `--node-name` names, looked up in this node's metadata.

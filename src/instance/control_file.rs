@@ -127,6 +127,7 @@ pub enum ControlFileError {
 impl From<ControlFileError> for Error {
     fn from(error: ControlFileError) -> Error {
         Error::bad_config(error.to_string())
+            .hint("check data_directory in repmgr.conf; if it is right, pg_controldata may say more")
     }
 }
 

@@ -188,7 +188,8 @@ fn still_no_primary(state: Result<RecoveryState, QueryError>, limit: Duration) -
         Ok(_) => Error::new(
             ExitCode::DbConn,
             format!("unable to tell after {seconds} seconds whether the server was promoted"),
-        ),
+        )
+        .hint("see the server's log; if it is primary, run \"repmgr primary register --force\" on it"),
         Err(error) => Error::new(
             ExitCode::DbConn,
             format!("the connection to the server was lost, and after {seconds} seconds it is not known whether it was promoted"),

@@ -39,6 +39,21 @@ impl QueryError {
             _ => None,
         }
     }
+
+    /// What a person can do about it, where the SQLSTATE says that about a question to the metadata
+    /// (PostgreSQL: "PostgreSQL Error Codes").
+    pub fn way_out(&self) -> Option<&'static str> {
+        match self.sqlstate()? {
+            // An undefined table, schema or function.
+            "42P01" | "3F000" | "42883" => Some(
+                "the \"repmgr\" extension is missing in this database, or too old: check \"dbname\" in the connection \
+                 string, and that the primary is registered (\"repmgr primary register\")",
+            ),
+            "42501" => Some("give the role the rights on schema \"repmgr\" and its tables, or connect as another role"),
+            "25006" => Some("this server is a standby; changes are made on the primary"),
+            _ => None,
+        }
+    }
 }
 
 impl From<tokio_postgres::Error> for QueryError {

@@ -81,9 +81,9 @@ fn an_extension_that_is_missing_is_told_by_every_command() {
         let output = crate::run(node, command);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let code = output.status.code().unwrap_or(-1);
-        eprintln!("--- {command:?} {code}\n{said}");
         assert!(codes.contains(&code), "{command:?} ended with {code}\n{said}");
         crate::explained(&said);
+        assert!(said.contains("extension"), "{command:?}\n{said}");
     }
     assert_eq!(cluster.primaries(), [1]);
     let output = run_program(primary, "repmgrd", &["--daemonize=false"]);

@@ -54,7 +54,10 @@ async fn recorded_primary(context: &Context) -> Result<Connection> {
     let record = nodes::recorded_primary(&local)
         .await
         .map_err(|error| unanswered(ExitCode::DbQuery, "read the record of the primary", &error))?
-        .ok_or_else(|| Error::new(ExitCode::DbQuery, "there is no record of an active primary"))?;
+        .ok_or_else(|| {
+            Error::new(ExitCode::DbQuery, "there is no record of an active primary")
+                .hint("register it with \"repmgr primary register\"")
+        })?;
     crate::info!("connecting to primary server");
     let conninfo = Conninfo::parse(&record.conninfo).map_err(|error| {
         Error::new(

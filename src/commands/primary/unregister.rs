@@ -121,7 +121,8 @@ impl Problem {
                     .hint("register it as what it is with \"repmgr standby register --force\"")
                     .hint("use -F/--force to unregister it nevertheless")
             }
-            Problem::StateUnknown => Error::bad_config(format!("unable to determine whether {title} is in recovery")),
+            Problem::StateUnknown => Error::bad_config(format!("unable to determine whether {title} is in recovery"))
+                .hint("see that server's log, and run the command again"),
             Problem::CurrentPrimary => Error::bad_config(format!("{title} is the current primary"))
                 .hint("use -F/--force to unregister it nevertheless"),
             Problem::Active => {

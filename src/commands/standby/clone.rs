@@ -17,8 +17,13 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
         return Err(Error::bad_config("no data directory was given")
             .hint("set data_directory in repmgr.conf, or use -D/--pgdata"));
     }
-    let data_directory = std::path::absolute(&data_directory)
-        .map_err(|error| Error::bad_config(format!("\"{}\": {error}", data_directory.display())))?;
+    let data_directory = std::path::absolute(&data_directory).map_err(|error| {
+        Error::bad_config(format!(
+            "\"{}\" cannot be made an absolute path",
+            data_directory.display()
+        ))
+        .detail(error.to_string())
+    })?;
     let request = Request {
         config: config.clone(),
         source: context.source.clone().unwrap_or_default(),

@@ -193,10 +193,10 @@ impl Cloning<'_> {
                 })?,
         };
         if upstream.node_type == NodeType::Witness {
-            return Err(Error::bad_config(format!(
-                "{} is a witness and cannot be an upstream",
-                upstream.title()
-            )));
+            return Err(
+                Error::bad_config(format!("{} is a witness and cannot be an upstream", upstream.title()))
+                    .hint("name another node with --upstream-node-id"),
+            );
         }
         let own_id = request.node_id();
         let records = nodes::all(source).await.map_err(&unreadable)?;

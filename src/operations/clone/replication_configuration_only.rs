@@ -23,6 +23,7 @@ pub async fn write_replication_configuration(request: &Request, dry_run: bool) -
             Error::new(ExitCode::DbConn, "unable to connect to the source node")
                 .detail(error.to_string())
                 .detail(format!("connection string was: {}", request.source.redacted()))
+                .hint("check -h, -p, -U and -d, and that the server there runs and lets this host in")
         })?;
     let running = check_directory(request)?;
     check_version(request, &source).await?;
@@ -30,8 +31,10 @@ pub async fn write_replication_configuration(request: &Request, dry_run: bool) -
     let connection = survey::connect(&upstream, request.deadlines).await.map_err(|error| {
         Error::bad_config(format!("unable to connect to upstream {}", upstream.title())).detail(error.to_string())
     })?;
-    let parameters = upstream_parameters(&upstream.conninfo, &upstream.repluser, &request.config.node_name)
-        .map_err(|error| Error::bad_config(format!("the conninfo of {} is not valid: {error}", upstream.title())))?;
+    let parameters =
+        upstream_parameters(&upstream.conninfo, &upstream.repluser, &request.config.node_name).map_err(|error| {
+            Error::bad_config(format!("the conninfo of {} is not valid", upstream.title())).detail(error.to_string())
+        })?;
     check_replication(request, &upstream, &parameters).await?;
 
     let slot_name = match request.config.use_replication_slots {
@@ -81,10 +84,10 @@ pub async fn write_replication_configuration(request: &Request, dry_run: bool) -
 fn check_directory(request: &Request) -> Result<bool> {
     let path = &request.data_directory;
     let refuse = |message: &str| {
-        Err(Error::bad_config(format!(
-            "data directory \"{}\" {message}",
-            path.display()
-        )))
+        Err(
+            Error::bad_config(format!("data directory \"{}\" {message}", path.display()))
+                .hint("check data_directory in repmgr.conf; without --replication-conf-only it would be cloned"),
+        )
     };
     match data_directory::state(path)? {
         State::PostgreSql => {}
