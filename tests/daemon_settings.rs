@@ -226,3 +226,37 @@ fn a_primary_without_children_runs_its_command_and_a_degraded_daemon_ends_in_tim
     // The server that is still there knows that its daemon is gone.
     assert_eq!(cluster.node(2).server.query("SELECT repmgr.get_repmgrd_pid()"), "-1");
 }
+
+#[test]
+fn a_node_that_lets_us_in_and_then_says_nothing_is_visible() {
+    let mut cluster = Cluster::new("settings-mute", 3);
+    for node in &cluster.nodes {
+        node.write_config(&node.automatic_failover());
+    }
+    cluster.primary_up("");
+    cluster.standby_up(2);
+    let witness = cluster.node(3);
+    witness.server.initialise("");
+    witness.server.start();
+    witness.create_role();
+    witness.server.query("CREATE EXTENSION repmgr");
+    let record = format!(
+        "INSERT INTO repmgr.nodes VALUES (3, 1, true, 'node3', 'witness', 'default', 0, '{}', 'repmgr', NULL, '{}')",
+        witness.server.conninfo(),
+        witness.config_file.display()
+    );
+    cluster.node(1).server.query(&record);
+    cluster.wait_record(2, 3);
+    // Logins go on, the question what its daemon does meets its deadline.
+    let mute = "CREATE OR REPLACE FUNCTION repmgr.get_repmgrd_pid() RETURNS int LANGUAGE sql STRICT \
+                AS 'SELECT pg_sleep(60); SELECT 1'";
+    witness.server.query(mute);
+    watch(&mut cluster, 2);
+    cluster.node(1).server.kill();
+    cluster.wait_primary(2);
+    let log = cluster.node(2).daemon_log();
+    assert!(
+        log.contains("2 of 2 nodes visible; left out: 3 (status unreadable)"),
+        "{log}"
+    );
+}
