@@ -84,6 +84,6 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
 fn not_available(command: Command) -> Result<ExitCode> {
     Err(
         Error::bad_config(format!("{} is not available in this version yet", command.title()))
-            .hint("\"repmgr --help\" shows the commands that are"),
+            .hint("until it is, repmgr 5.x can run it with the same configuration and metadata"),
     )
 }
