@@ -51,11 +51,12 @@ pub enum ProcessError {
     },
 }
 
-/// Runs `command` through `/bin/sh -c`, captures its output, and ends it at the deadline.
-pub async fn shell(command: &str, limit: Duration) -> Result<Finished, ProcessError> {
+/// Runs `command` through `/bin/sh -c`, captures its output, and ends it at the deadline. Errors call it
+/// `name`: the command itself may hold a password.
+pub async fn shell(command: &str, name: &str, limit: Duration) -> Result<Finished, ProcessError> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command);
-    capture(shell, command, limit).await
+    capture(shell, name, limit).await
 }
 
 /// Runs `command` through `/bin/sh -c` with its output in our own log (standard error), and ends it at the deadline.
@@ -159,29 +160,25 @@ pub fn shell_quote(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(future)
-    }
-
-    #[test]
-    fn output_and_status_come_back_separately() {
-        let finished = run(shell("echo out; echo err >&2; exit 3", Duration::from_secs(20))).unwrap();
+    #[tokio::test]
+    async fn output_and_status_come_back_separately() {
+        let finished = shell("echo out; echo err >&2; exit 3", "test", Duration::from_secs(20))
+            .await
+            .unwrap();
         assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("out\n", "err\n"));
         assert_eq!(finished.status.code(), Some(3));
     }
 
-    #[test]
-    fn a_child_that_hangs_is_ended_with_its_descendants() {
-        let error = run(shell("sleep 1000 & sleep 1000", Duration::from_millis(200))).unwrap_err();
+    #[tokio::test]
+    async fn a_child_that_hangs_is_ended_with_its_descendants() {
+        let error = shell("sleep 1000 & sleep 1000", "test", Duration::from_millis(200))
+            .await
+            .unwrap_err();
         assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
     }
 
-    #[test]
-    fn what_a_command_left_in_the_background_goes_on() {
+    #[tokio::test]
+    async fn what_a_command_left_in_the_background_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let (go, done) = (folder.path().join("go"), folder.path().join("done"));
         let command = format!(
@@ -189,7 +186,9 @@ mod tests {
             go.display(),
             done.display()
         );
-        let status = run(run_shell(&format!("({command}) & exit 3"), Duration::from_secs(20))).unwrap();
+        let status = run_shell(&format!("({command}) & exit 3"), Duration::from_secs(20))
+            .await
+            .unwrap();
         assert_eq!(status.code(), Some(3));
         std::fs::write(&go, "").unwrap();
         for _ in 0..400 {
@@ -201,14 +200,16 @@ mod tests {
         panic!("the background command did not end");
     }
 
-    #[test]
-    fn a_command_that_hangs_is_ended() {
-        let error = run(run_shell("sleep 1000 & sleep 1000", Duration::from_millis(200))).unwrap_err();
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended() {
+        let error = run_shell("sleep 1000 & sleep 1000", Duration::from_millis(200))
+            .await
+            .unwrap_err();
         assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
     }
 
-    #[test]
-    fn quoting_survives_the_shell() {
+    #[tokio::test]
+    async fn quoting_survives_the_shell() {
         for word in [
             "",
             "plain",
@@ -219,7 +220,10 @@ mod tests {
             "ä\n",
         ] {
             let command = format!("printf %s {}", shell_quote(word));
-            assert_eq!(run(shell(&command, Duration::from_secs(20))).unwrap().stdout, word);
+            assert_eq!(
+                shell(&command, "test", Duration::from_secs(20)).await.unwrap().stdout,
+                word
+            );
         }
     }
 }

@@ -143,17 +143,24 @@ impl Conninfo {
         self.render(|_, value| parse::quote(value))
     }
 
-    /// The keyword form with the passwords hidden. Without a user, a database name with an `@` is most likely
-    /// the end of a password of which a URI's slash made a path; it is hidden, too.
-    pub fn redacted(&self) -> String {
+    /// The same parameters with the passwords hidden, for people. Without a user, a database name with an `@` is
+    /// most likely the end of a password of which a URI's slash made a path; it is hidden, too.
+    #[must_use]
+    pub fn hidden(&self) -> Conninfo {
         let misread = self.get("user").is_none();
-        self.render(|keyword, value| {
-            if keywords::is_secret(keyword) || (misread && keyword == "dbname" && value.contains('@')) {
-                "********".to_owned()
-            } else {
-                parse::quote(value)
+        let mut shown = self.clone();
+        for (keyword, value) in &mut shown.parameters {
+            let secret = keywords::is_secret(keyword) || (misread && keyword == "dbname" && value.contains('@'));
+            if secret && !value.is_empty() {
+                "********".clone_into(value);
             }
-        })
+        }
+        shown
+    }
+
+    /// The keyword form with the passwords hidden.
+    pub fn redacted(&self) -> String {
+        self.hidden().to_keyword_string()
     }
 
     /// The keyword form with a quoting of one's own.

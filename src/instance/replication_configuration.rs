@@ -102,10 +102,7 @@ pub fn settings(config: &Config, parameters: &Conninfo, slot_name: Option<&str>)
 
 /// The lines that [`write`] adds, for `--dry-run`, with passwords hidden.
 pub fn preview(config: &Config, parameters: &Conninfo, slot_name: Option<&str>) -> Vec<String> {
-    let mut shown = parameters.clone();
-    if shown.get("password").is_some() {
-        shown.set("password", "********");
-    }
+    let shown = parameters.hidden();
     let mut lines = settings(config, &shown, slot_name);
     if let Some((_, conninfo)) = lines.first_mut() {
         *conninfo = primary_conninfo(&shown, config, Some("********"));

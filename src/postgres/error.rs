@@ -18,7 +18,7 @@ pub struct ConnectError {
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// The server answered with an error.
-    #[error("{0}")]
+    #[error("{}", describe(.0))]
     Server(Box<tokio_postgres::error::DbError>),
     /// The connection broke.
     #[error("connection lost: {0}")]
@@ -54,6 +54,15 @@ impl QueryError {
             _ => None,
         }
     }
+}
+
+/// What the server said; without its DETAIL if that shows the row that was refused (SQLSTATE class 23), as a
+/// node record may hold a password.
+fn describe(error: &tokio_postgres::error::DbError) -> String {
+    if error.code().code().starts_with("23") {
+        return format!("{}: {}", error.severity(), error.message());
+    }
+    error.to_string()
 }
 
 impl From<tokio_postgres::Error> for QueryError {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::process::Command;
-
 use super::{Host, RemoteError};
 use crate::config::Config;
 use crate::process::{self, Finished, ProcessError, shell_quote};
@@ -80,9 +78,7 @@ impl<'a> Ssh<'a> {
             Host::Local => "/bin/sh".to_owned(),
             Host::Remote(host) => format!("ssh {}", self.destination(host)),
         };
-        let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(line);
-        process::capture(shell, &name, limit).await
+        process::shell(line, &name, limit).await
     }
 
     /// Whether commands can be run there.

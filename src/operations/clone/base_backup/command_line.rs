@@ -102,6 +102,15 @@ pub(super) struct CommandLine<'a> {
 
 /// The arguments of pg_basebackup. The password is not among them; see [`super::Running`].
 pub(super) fn arguments(line: &CommandLine<'_>) -> Vec<String> {
+    arguments_with(line, Conninfo::to_keyword_string)
+}
+
+/// The same for a person: a password of a client key, which pg_basebackup takes nowhere else, is hidden.
+pub(super) fn arguments_shown(line: &CommandLine<'_>) -> Vec<String> {
+    arguments_with(line, Conninfo::redacted)
+}
+
+fn arguments_with(line: &CommandLine<'_>, render: impl Fn(&Conninfo) -> String) -> Vec<String> {
     let mut source = line.source.clone();
     for keyword in ["password", "dbname", "replication"] {
         source.remove(keyword);
@@ -121,7 +130,7 @@ pub(super) fn arguments(line: &CommandLine<'_>) -> Vec<String> {
     let mut words: Vec<String> = ["-l", "repmgr base backup", "-D", line.data_directory, "-d"]
         .map(str::to_owned)
         .to_vec();
-    words.push(source.to_keyword_string());
+    words.push(render(&source));
     if line.fast_checkpoint {
         words.extend(["-c", "fast"].map(str::to_owned));
     }
@@ -211,6 +220,23 @@ mod tests {
              keepalives_count=6 tcp_user_timeout=120000|-c|fast|-T|/a\\=b=/new|-X|stream|-S|repmgr_slot_2|\
              --progress|--no-password"
         );
+    }
+
+    #[test]
+    fn a_person_does_not_see_the_password_of_a_key() {
+        let source: Conninfo = [("host", "n1"), ("sslpassword", "geheim")].into_iter().collect();
+        let line = CommandLine {
+            data_directory: "/d",
+            source: &source,
+            user: None,
+            fast_checkpoint: false,
+            mappings: &[],
+            slot: None,
+            options: &parse(""),
+        };
+        assert!(arguments(&line).join(" ").contains("geheim"));
+        let shown = arguments_shown(&line).join(" ");
+        assert!(shown.contains("host=n1") && !shown.contains("geheim"), "{shown}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-use command_line::{CommandLine, arguments};
+use command_line::{CommandLine, arguments, arguments_shown};
 use progress::Output;
 
 pub use command_line::BackupOptions;
@@ -73,12 +73,12 @@ impl Cloning<'_> {
             .or(upstream.filter(|user| !user.is_empty()))
     }
 
-    /// Arguments, and the line that a person could type.
+    /// Arguments, and the line that a person could type, without passwords.
     pub(super) fn base_backup_command(&self) -> (Vec<String>, String) {
         let request = self.request;
         let own = request.config.replication_user.as_str();
         let slot = request.config.use_replication_slots.then(|| request.slot_name());
-        let arguments = arguments(&CommandLine {
+        let command_line = CommandLine {
             data_directory: &request.data_directory.to_string_lossy(),
             source: &request.source,
             user: self.replication_user().or(Some(own).filter(|user| !user.is_empty())),
@@ -86,11 +86,11 @@ impl Cloning<'_> {
             mappings: &request.config.tablespace_mapping,
             slot: slot.as_deref(),
             options: &self.options,
-        });
+        };
         let program = program(&request.config, "pg_basebackup");
-        let words = std::iter::once(program.to_string_lossy().into_owned()).chain(arguments.iter().cloned());
+        let words = std::iter::once(program.to_string_lossy().into_owned()).chain(arguments_shown(&command_line));
         let line = words.map(|word| shell_quote(&word)).collect::<Vec<_>>().join(" ");
-        (arguments, line)
+        (arguments(&command_line), line)
     }
 
     pub(super) async fn back_up(&mut self) -> Result<()> {
