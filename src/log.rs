@@ -91,19 +91,9 @@ fn state() -> std::sync::MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Sets the threshold.
-pub fn set_level(level: Level) {
-    state().threshold = level;
-}
-
 /// The threshold in force.
 pub fn level() -> Level {
     state().threshold
-}
-
-/// Drops all DETAIL and HINT lines.
-pub fn set_terse(terse: bool) {
-    state().terse = terse;
 }
 
 /// Shows the extra lines of `--verbose`.

@@ -201,11 +201,6 @@ impl Prepared {
         Ok(())
     }
 
-    /// Whether the directory was not there before.
-    pub fn was_created(&self) -> bool {
-        !self.created.is_empty()
-    }
-
     /// Removes what came into the directory since, and the directory itself if it was created.
     ///
     /// # Errors
