@@ -280,14 +280,6 @@ pub fn manual() -> String {
 mod tests {
     use super::*;
 
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(future)
-    }
-
     fn config(command: &str, events: &[&str]) -> Config {
         Config {
             event_notification_command: command.to_owned(),
@@ -352,12 +344,12 @@ mod tests {
         );
     }
 
-    #[test]
-    fn without_a_connection_the_command_is_run_with_local_time() {
+    #[tokio::test]
+    async fn without_a_connection_the_command_is_run_with_local_time() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("event");
         let config = config(&format!("echo '%e %t' > '{}'", file.display()), &[]);
-        run(emit(None, &config, Event::new(EventName::RepmgrdStart, NodeId(1))));
+        emit(None, &config, Event::new(EventName::RepmgrdStart, NodeId(1))).await;
         let text = std::fs::read_to_string(file).unwrap();
         let shape: String = text
             .chars()
@@ -367,21 +359,16 @@ mod tests {
         assert_eq!(shape, "repmgrd_start 0000+00+00 00:00:00+0000\n");
     }
 
-    #[test]
-    fn a_command_that_hangs_is_ended_and_one_that_fails_is_survived() {
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended_and_one_that_fails_is_survived() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("late");
         let event = Event::new(EventName::RepmgrdStart, NodeId(1));
         let config = config(&format!("sleep 1000; touch '{}'", file.display()), &[]);
         let start = std::time::Instant::now();
-        run(notify(&config, &event, "", Duration::from_millis(100)));
+        notify(&config, &event, "", Duration::from_millis(100)).await;
         assert!(start.elapsed() < Duration::from_secs(60));
         assert!(!file.exists());
-        run(notify(
-            &self::config("exit 3", &[]),
-            &event,
-            "",
-            Duration::from_secs(20),
-        ));
+        notify(&self::config("exit 3", &[]), &event, "", Duration::from_secs(20)).await;
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::catalogue::{COMMANDS, CommandEntry, NOUNS};
 use super::option_entry::{Group, OptionEntry};
 use super::option_table::OPTIONS;
+use crate::output::wrap;
 
 /// What the connection options are if they are not given.
 #[derive(Debug, Clone, Default)]
@@ -114,20 +115,6 @@ fn describe(page: &mut String, entry: &OptionEntry, default: &str) {
     for line in lines {
         let _ = writeln!(page, "{:INDENT$}{line}", "");
     }
-}
-
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::commands::connecting::unanswered;
+use crate::commands::{ColumnFormat, Options};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::metadata::Attachment;
@@ -80,8 +81,39 @@ impl Overview {
         self.nodes.iter().any(|(node, _)| node.reachability != Reachability::Up)
     }
 
-    /// Says below a text table what is wrong.
-    pub fn report_warnings(&self, terse: bool, verbose: bool) {
+    /// Prints the result, and below a text table what is wrong.
+    pub fn print(&self, result: &str, options: &Options) {
+        output::print(result);
+        if options.format == ColumnFormat::Text {
+            self.report_warnings(options.terse, options.verbose);
+        }
+    }
+
+    /// The JSON document: each node with what `more` adds to it.
+    pub fn json<T: Serialize>(&self, more: impl Fn(&Observation) -> T) -> String {
+        #[derive(Serialize)]
+        struct Document<T> {
+            ok: bool,
+            nodes: Vec<Row<T>>,
+        }
+        #[derive(Serialize)]
+        struct Row<T> {
+            #[serde(flatten)]
+            node: NodeJson,
+            #[serde(flatten)]
+            more: T,
+        }
+        let row = |(node, verdict): &(Observation, Verdict)| Row {
+            node: NodeJson::of(node, verdict, self),
+            more: more(node),
+        };
+        output::json(&Document {
+            ok: self.is_good(),
+            nodes: self.nodes.iter().map(row).collect(),
+        })
+    }
+
+    fn report_warnings(&self, terse: bool, verbose: bool) {
         let items: Vec<String> = self.warnings().map(|warning| format!("  - {warning}")).collect();
         if terse || items.is_empty() {
             return;
@@ -112,9 +144,20 @@ impl Overview {
     }
 }
 
+/// The cells with which the row of a node begins: ID, Name, Role, Status, Upstream.
+pub fn first_cells(node: &Observation, verdict: &Verdict) -> Vec<String> {
+    vec![
+        node.record.node_id.to_string(),
+        node.record.node_name.clone(),
+        node.record.node_type.to_string(),
+        verdict.status.to_owned(),
+        verdict.upstream.clone(),
+    ]
+}
+
 /// A node in JSON.
 #[derive(Debug, Serialize)]
-pub struct NodeJson {
+struct NodeJson {
     node_id: i32,
     node_name: String,
     #[serde(rename = "type")]
@@ -135,8 +178,7 @@ pub struct NodeJson {
 }
 
 impl NodeJson {
-    /// One node of an overview.
-    pub fn of(node: &Observation, verdict: &Verdict, overview: &Overview) -> NodeJson {
+    fn of(node: &Observation, verdict: &Verdict, overview: &Overview) -> NodeJson {
         let record = &node.record;
         let upstream = overview
             .nodes

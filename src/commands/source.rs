@@ -25,7 +25,7 @@ pub fn connection_parameters(
         }
     }
     let database = options.dbname.as_deref().or(default_database).unwrap_or_default();
-    if is_connection_string(database) {
+    if Conninfo::is_connection_string(database) {
         for (keyword, value) in Conninfo::parse(database)?.in_libpq_order().iter() {
             conninfo.set(keyword, value);
         }
@@ -39,11 +39,6 @@ pub fn connection_parameters(
 /// Whether a host is among the parameters.
 pub fn names_a_host(source: Option<&Conninfo>) -> bool {
     source.is_some_and(|source| source.get("host").is_some() || source.get("hostaddr").is_some())
-}
-
-/// libpq's rule for what a database name may be instead (PostgreSQL: "Connection Strings").
-fn is_connection_string(text: &str) -> bool {
-    text.starts_with("postgresql://") || text.starts_with("postgres://") || text.contains('=')
 }
 
 #[cfg(test)]

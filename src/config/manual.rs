@@ -8,6 +8,7 @@ use super::include::MAX_NESTING;
 use super::load::RETIRED;
 use super::parameters::{Config, Kind, PARAMETERS, Parameter, Reload};
 use super::validate::REQUIRED;
+use crate::output::wrap;
 use crate::placeholders;
 
 /// Parameters for tests; they are not in the sample.
@@ -98,20 +99,6 @@ pub fn sample() -> String {
         }
     }
     text
-}
-
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// The manual's chapter, `docs/configuration.md`.

@@ -213,14 +213,6 @@ fn is_open_elsewhere(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(future)
-    }
-
     #[test]
     fn pg_ctl_is_called_with_a_quoted_directory() {
         let config = Config {
@@ -258,25 +250,27 @@ mod tests {
         );
     }
 
-    fn start_with(command: &str, limit: Duration) -> Result<()> {
+    async fn start_with(command: &str, limit: Duration) -> Result<()> {
         let config = Config {
             service_start_command: command.to_owned(),
             ..Config::default()
         };
-        block_on(run(&config, Action::Start, Path::new("/d"), limit))
+        run(&config, Action::Start, Path::new("/d"), limit).await
     }
 
-    #[test]
-    fn a_failing_command_is_reported_with_its_output() {
-        let error = start_with("echo first; echo the reason >&2; exit 7", Duration::from_secs(20)).unwrap_err();
+    #[tokio::test]
+    async fn a_failing_command_is_reported_with_its_output() {
+        let error = start_with("echo first; echo the reason >&2; exit 7", Duration::from_secs(20))
+            .await
+            .unwrap_err();
         assert_eq!(error.exit_code, ExitCode::LocalCommand);
         assert!(error.details[1].contains("exit status: 7") && error.details[1].contains("the reason"));
     }
 
-    #[test]
-    fn a_process_left_behind_that_keeps_the_output_open_is_not_waited_for() {
+    #[tokio::test]
+    async fn a_process_left_behind_that_keeps_the_output_open_is_not_waited_for() {
         let started = std::time::Instant::now();
-        start_with("sleep 30 & echo $!", Duration::from_secs(20)).unwrap();
+        start_with("sleep 30 & echo $!", Duration::from_secs(20)).await.unwrap();
         assert!(started.elapsed() < Duration::from_secs(10));
     }
 
@@ -289,9 +283,11 @@ mod tests {
         assert!(!path.exists());
     }
 
-    #[test]
-    fn a_command_that_hangs_gives_an_error_at_its_deadline() {
-        let error = start_with("exec sleep 30", Duration::from_millis(100)).unwrap_err();
+    #[tokio::test]
+    async fn a_command_that_hangs_gives_an_error_at_its_deadline() {
+        let error = start_with("exec sleep 30", Duration::from_millis(100))
+            .await
+            .unwrap_err();
         assert!(error.details[1].contains("not ended"), "{error}");
     }
 }

@@ -141,7 +141,7 @@ impl<'a> SlotManager<'a> {
         match &manager.role {
             Role::Connected => {}
             Role::Superuser(_) => drop(manager.superuser_connection().await?),
-            Role::Replication(_) => manager.test_replication().await?,
+            Role::Replication(_) => drop(manager.replication_connection().await?),
         }
         Ok(manager)
     }
@@ -221,35 +221,33 @@ impl<'a> SlotManager<'a> {
     }
 
     async fn create_slot(&self, name: &str) -> Result<()> {
-        let failed = |error: QueryError| slot_error("create", name, &error);
-        let sql = "SELECT pg_catalog.pg_create_physical_replication_slot($1, TRUE)";
-        match &self.role {
-            Role::Connected => self.connection.query(sql, &[&name]).await.map_err(failed)?,
-            Role::Superuser(_) => self
-                .superuser_connection()
-                .await?
-                .query(sql, &[&name])
-                .await
-                .map_err(failed)?,
-            Role::Replication(_) => return self.create_over_protocol(name).await,
+        let created = match &self.role {
+            Role::Replication(_) => {
+                let connection = self.replication_connection().await?;
+                connection.create_physical_slot(name, true).await
+            }
+            _ => self.call("pg_create_physical_replication_slot($1, TRUE)", name).await?,
         };
-        Ok(())
+        created.map_err(|error| slot_error("create", name, &error))
     }
 
     async fn drop_slot(&self, name: &str) -> Result<()> {
-        let failed = |error: QueryError| slot_error("drop", name, &error);
-        let sql = "SELECT pg_catalog.pg_drop_replication_slot($1)";
-        match &self.role {
-            Role::Connected => self.connection.query(sql, &[&name]).await.map_err(failed)?,
-            Role::Superuser(_) => self
-                .superuser_connection()
-                .await?
-                .query(sql, &[&name])
-                .await
-                .map_err(failed)?,
-            Role::Replication(_) => return self.drop_over_protocol(name).await,
+        let dropped = match &self.role {
+            Role::Replication(_) => self.replication_connection().await?.drop_slot(name).await,
+            _ => self.call("pg_drop_replication_slot($1)", name).await?,
         };
-        Ok(())
+        dropped.map_err(|error| slot_error("drop", name, &error))
+    }
+
+    /// Calls a function over SQL, as the connected role or as the superuser. The outer error: it cannot connect.
+    async fn call(&self, function: &str, name: &str) -> Result<Result<(), QueryError>> {
+        let superuser = match &self.role {
+            Role::Superuser(_) => Some(self.superuser_connection().await?),
+            _ => None,
+        };
+        let connection = superuser.as_ref().unwrap_or(self.connection);
+        let sql = format!("SELECT pg_catalog.{function}");
+        Ok(connection.query(&sql, &[&name]).await.map(drop))
     }
 
     async fn superuser_connection(&self) -> Result<Connection> {
@@ -277,22 +275,6 @@ impl<'a> SlotManager<'a> {
             Role::Connected => "",
             Role::Superuser(user) | Role::Replication(user) => user,
         }
-    }
-
-    async fn test_replication(&self) -> Result<()> {
-        self.replication_connection().await.map(drop)
-    }
-
-    async fn create_over_protocol(&self, name: &str) -> Result<()> {
-        let connection = self.replication_connection().await?;
-        let created = connection.create_physical_slot(name, true).await;
-        created.map_err(|error| slot_error("create", name, &error))
-    }
-
-    async fn drop_over_protocol(&self, name: &str) -> Result<()> {
-        let connection = self.replication_connection().await?;
-        let dropped = connection.drop_slot(name).await;
-        dropped.map_err(|error| slot_error("drop", name, &error))
     }
 
     async fn replication_connection(&self) -> Result<ReplicationConnection> {

@@ -75,6 +75,21 @@ pub fn optformat_line(values: &[(&str, String)]) -> String {
     format!("{}\n", words.join(" "))
 }
 
+/// Text in lines of at most `width` bytes, broken at blanks; a longer word has a line of its own.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

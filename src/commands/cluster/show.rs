@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::commands::overview::{NodeJson, Overview};
+use crate::commands::overview::{Overview, first_cells};
 use crate::commands::{ColumnFormat, Context, connecting};
 use crate::error::Result;
 use crate::exit_code::ExitCode;
@@ -31,10 +31,7 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
             ])
         }
     };
-    output::print(&result);
-    if options.format == ColumnFormat::Text {
-        overview.report_warnings(options.terse, options.verbose);
-    }
+    overview.print(&result, options);
     Ok(if overview.is_good() {
         ExitCode::Success
     } else {
@@ -58,16 +55,8 @@ fn table(overview: &Overview, compact: bool) -> String {
             (_, Reachability::Up, None) => "?".to_owned(),
             _ => String::new(),
         };
-        let mut row = vec![
-            record.node_id.to_string(),
-            record.node_name.clone(),
-            record.node_type.to_string(),
-            verdict.status.to_owned(),
-            verdict.upstream.clone(),
-            record.location.clone(),
-            record.priority.to_string(),
-            timeline,
-        ];
+        let mut row = first_cells(node, verdict);
+        row.extend([record.location.clone(), record.priority.to_string(), timeline]);
         if !compact {
             row.push(crate::conninfo::redact(&record.conninfo));
         }
@@ -92,26 +81,11 @@ fn csv(overview: &Overview) -> String {
 
 fn json(overview: &Overview) -> String {
     #[derive(Serialize)]
-    struct Document {
-        ok: bool,
-        nodes: Vec<Row>,
-    }
-    #[derive(Serialize)]
-    struct Row {
-        #[serde(flatten)]
-        node: NodeJson,
+    struct More {
         conninfo: String,
     }
-    output::json(&Document {
-        ok: overview.is_good(),
-        nodes: overview
-            .nodes
-            .iter()
-            .map(|(node, verdict)| Row {
-                node: NodeJson::of(node, verdict, overview),
-                conninfo: crate::conninfo::redact(&node.record.conninfo),
-            })
-            .collect(),
+    overview.json(|node| More {
+        conninfo: crate::conninfo::redact(&node.record.conninfo),
     })
 }
 

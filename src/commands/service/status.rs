@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::commands::overview::{NodeJson, Overview};
+use crate::commands::overview::{Overview, first_cells};
 use crate::commands::{ColumnFormat, Context, connecting};
 use crate::error::Result;
 use crate::exit_code::ExitCode;
@@ -28,10 +28,7 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
             output::optformat_line(&[("status", status.as_str().to_owned())])
         }
     };
-    output::print(&result);
-    if options.format == ColumnFormat::Text {
-        overview.report_warnings(options.terse, options.verbose);
-    }
+    overview.print(&result, options);
     Ok(ExitCode::Success)
 }
 
@@ -63,13 +60,7 @@ fn table(overview: &Overview, compact: bool, detail: bool) -> String {
     let mut table = Table::new(titles).with_trailing_blank(true);
     for (node, verdict) in &overview.nodes {
         let record = &node.record;
-        let mut row = vec![
-            record.node_id.to_string(),
-            record.node_name.clone(),
-            record.node_type.to_string(),
-            verdict.status.to_owned(),
-            verdict.upstream.clone(),
-        ];
+        let mut row = first_cells(node, verdict);
         if detail {
             row.extend([record.location.clone(), record.priority.to_string()]);
         }
@@ -124,14 +115,7 @@ fn csv(node: &Observation) -> String {
 
 fn json(overview: &Overview) -> String {
     #[derive(Serialize)]
-    struct Document {
-        ok: bool,
-        nodes: Vec<Row>,
-    }
-    #[derive(Serialize)]
-    struct Row {
-        #[serde(flatten)]
-        node: NodeJson,
+    struct More {
         repmgrd: Daemon,
     }
     #[derive(Serialize)]
@@ -141,21 +125,13 @@ fn json(overview: &Overview) -> String {
         paused: Option<bool>,
         upstream_last_seen: Option<i32>,
     }
-    output::json(&Document {
-        ok: overview.is_good(),
-        nodes: overview
-            .nodes
-            .iter()
-            .map(|(node, verdict)| Row {
-                node: NodeJson::of(node, verdict, overview),
-                repmgrd: Daemon {
-                    running: node.daemon.running,
-                    pid: node.daemon.pid,
-                    paused: node.daemon.paused,
-                    upstream_last_seen: node.daemon.upstream_last_seen,
-                },
-            })
-            .collect(),
+    overview.json(|node| More {
+        repmgrd: Daemon {
+            running: node.daemon.running,
+            pid: node.daemon.pid,
+            paused: node.daemon.paused,
+            upstream_last_seen: node.daemon.upstream_last_seen,
+        },
     })
 }
 

@@ -50,14 +50,7 @@ impl Cloning<'_> {
         let node_name = &request.config.node_name;
         crate::info!("connecting to source node");
         crate::detail!("connection string is: {}", request.source.redacted());
-        let source = Connection::connect(&request.source, request.deadlines)
-            .await
-            .map_err(|error| {
-                Error::new(ExitCode::DbConn, "unable to connect to the source node")
-                    .detail(error.to_string())
-                    .detail(format!("connection string was: {}", request.source.redacted()))
-                    .hint("check -h, -p, -U and -d, and that the server there runs and lets this host in")
-            })?;
+        let source = request.connect().await?;
         self.version = source
             .server_version()
             .await

@@ -77,6 +77,17 @@ impl Request {
         format!("host \"{host}\", port {}", self.source.get("port").unwrap_or("5432"))
     }
 
+    async fn connect(&self) -> Result<Connection> {
+        Connection::connect(&self.source, self.deadlines)
+            .await
+            .map_err(|error| {
+                Error::new(ExitCode::DbConn, "unable to connect to the source node")
+                    .detail(error.to_string())
+                    .detail(format!("connection string was: {}", self.source.redacted()))
+                    .hint("check -h, -p, -U and -d, and that the server there runs and lets this host in")
+            })
+    }
+
     fn node_id(&self) -> NodeId {
         NodeId(self.config.node_id)
     }

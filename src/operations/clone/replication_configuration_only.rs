@@ -17,14 +17,7 @@ use crate::survey;
 /// # Errors
 /// With the original's exit codes; unlike there, also if something could not be written.
 pub async fn write_replication_configuration(request: &Request, dry_run: bool) -> Result<()> {
-    let source = Connection::connect(&request.source, request.deadlines)
-        .await
-        .map_err(|error| {
-            Error::new(ExitCode::DbConn, "unable to connect to the source node")
-                .detail(error.to_string())
-                .detail(format!("connection string was: {}", request.source.redacted()))
-                .hint("check -h, -p, -U and -d, and that the server there runs and lets this host in")
-        })?;
+    let source = request.connect().await?;
     let running = check_directory(request)?;
     check_version(request, &source).await?;
     let (upstream, own) = records(request, &source).await?;
@@ -158,7 +151,9 @@ async fn records(request: &Request, source: &Connection) -> Result<(NodeRecord, 
                 .hint("register it first: \"repmgr standby register --force\" works while it is not running")
         })?;
     if upstream.node_id == own.node_id {
-        return Err(Error::bad_config("a node cannot be its own upstream"));
+        return Err(
+            Error::bad_config("a node cannot be its own upstream").hint("name another node with --upstream-node-id")
+        );
     }
     Ok((upstream, own))
 }

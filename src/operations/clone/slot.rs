@@ -125,7 +125,10 @@ impl Cloning<'_> {
             Dropped::Active => Err(Error::new(
                 ExitCode::DbQuery,
                 format!("replication slot \"{name}\" is still in use on the source"),
-            )),
+            )
+            .hint(format!(
+                "once nobody uses it, drop it there: SELECT pg_drop_replication_slot('{name}')"
+            ))),
             Dropped::Dropped | Dropped::Absent => Ok(()),
         }
     }
