@@ -52,6 +52,16 @@ fn reload(cluster: &Cluster, id: u32, more: &str, sign: &str) {
     logged(cluster, id, from, sign);
 }
 
+/// Waits until node 2 has replaced node 1 and its daemon has recorded that, so that no command is left running.
+fn promoted(cluster: &Cluster) {
+    cluster.wait_primary(2);
+    let sql =
+        "SELECT count(*) FROM repmgr.events WHERE node_id = 2 AND event = 'repmgrd_failover_promote' AND successful";
+    eventually("the promotion is recorded", || {
+        (cluster.node(2).server.query(sql) == "1").then_some(())
+    });
+}
+
 /// A file beside a node's server that commands of the test write to.
 fn notes(node: &Node, name: &str) -> PathBuf {
     node.server.folder.join(name)
@@ -134,7 +144,7 @@ fn each_way_to_look_at_the_primary_sees_its_loss() {
     }
 
     cluster.node(1).server.kill();
-    cluster.wait_primary(2);
+    promoted(&cluster);
     cluster.wait_streaming(2, 3);
     assert_eq!(cluster.primaries(), [2]);
 }
@@ -156,7 +166,7 @@ fn a_promotion_waits_for_the_word_of_the_validation_command() {
     assert!(!node.server.is_primary());
     assert!(!node.daemon_log().contains("running promote_command"));
     user::write(&notes(node, "yes"), "");
-    cluster.wait_primary(2);
+    promoted(&cluster);
     for line in lines(&notes(node, "asked")) {
         assert_eq!(line, "2 node2 1 1 2 % %x");
     }
@@ -253,7 +263,7 @@ fn a_node_that_lets_us_in_and_then_says_nothing_is_visible() {
     witness.server.query(mute);
     watch(&mut cluster, 2);
     cluster.node(1).server.kill();
-    cluster.wait_primary(2);
+    promoted(&cluster);
     let log = cluster.node(2).daemon_log();
     assert!(
         log.contains("2 of 2 nodes visible; left out: 3 (status unreadable)"),
