@@ -6,7 +6,7 @@
 #   extension/test-versions.sh [MAJOR…]        default: 13 15 17 18
 #
 #   VERSIONS_FOLDER   where the releases are kept for the next time (default /var/tmp/repmgr-oxide-versions)
-#   DEBIAN_MIRROR     a mirror other than the one that debootstrap chooses
+#   DEBIAN_MIRROR     default: the one of debootstrap
 #
 # No Debian release has 14 or 16: for those the source is checked against the bindings that pgrx brings along.
 set -euo pipefail
