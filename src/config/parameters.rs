@@ -265,7 +265,7 @@ parameters! {
         barman_host: String = String::new(), Unused, "The Barman host; selects cloning from Barman.";
         barman_server: String = String::new(), Unused, "The Barman server section.";
         barman_config: String = String::new(), Unused, "Barman's configuration file on its host.";
-        rsync_options: String = String::new(), Unused, "Options of rsync for external configuration files; --archive --checksum --compress --progress --rsh=ssh if not set.";
+        rsync_options: String = String::new(), Unused, "Options of rsync for external configuration files; --archive --checksum --compress, with ssh and \"ssh_options\", if not set.";
         ssh_options: String = "-q -o ConnectTimeout=10".to_owned(), Unused, "Options of ssh; setting it replaces the default.";
     }
     "Undocumented" {

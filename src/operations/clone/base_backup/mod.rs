@@ -132,6 +132,7 @@ impl Cloning<'_> {
         }
     }
 
+    /// Without a limit: it reads the whole backup. An interruption ends it.
     pub(super) async fn verify(&mut self) -> Result<()> {
         if !self.request.verify_backup {
             return Ok(());
