@@ -92,8 +92,9 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// One sentence with the votes.
     pub reason: String,
-    /// The node that an original would name in place of the winner: better placed, but dead, paused or past its time.
-    pub instead_of: Option<NodeId>,
+    /// The nodes that are better placed than the winner, but dead, paused or past their time. An original would name
+    /// one of them, and one that is only past its time may be about to take the place of another.
+    pub instead_of: BTreeSet<NodeId>,
 }
 
 /// What nodes are ranked by: greater is better.
@@ -103,7 +104,7 @@ fn verdict(outcome: Outcome, reason: impl Into<String>) -> Verdict {
     Verdict {
         outcome,
         reason: reason.into(),
-        instead_of: None,
+        instead_of: BTreeSet::new(),
     }
 }
 
@@ -190,7 +191,7 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         left_out.push(format!("{} (its promotion failed)", own.id));
     }
     let mut unjudged_primary = None;
-    let mut best_of_all = (own_rank, own.id);
+    let mut unable: Vec<(Rank, NodeId)> = Vec::new();
 
     for node in siblings {
         let Some(seen) = ballot.survey.iter().find(|seen| seen.node == node.id) else {
@@ -244,16 +245,18 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
             node.priority,
             std::cmp::Reverse(node.id),
         );
-        best_of_all = best_of_all.max((rank, node.id));
-        if seen.daemon_running == Answer::No {
-            left_out.push(format!("{} (its repmgrd is dead)", node.id));
+        let obstacle = if seen.daemon_running == Answer::No {
+            "its repmgrd is dead"
         } else if seen.daemon_paused == Answer::Yes {
-            left_out.push(format!("{} (paused)", node.id));
+            "paused"
         } else if ballot.passed_over.contains(&node.id) {
-            left_out.push(format!("{} (was elected and did not act)", node.id));
+            "was elected and did not act"
         } else {
             best = best.max(Some((rank, node.id)));
-        }
+            continue;
+        };
+        left_out.push(format!("{} ({obstacle})", node.id));
+        unable.push((rank, node.id));
     }
 
     let votes = if left_out.is_empty() {
@@ -319,7 +322,11 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         ),
     };
     Verdict {
-        instead_of: Some(best_of_all.1).filter(|id| best.is_some_and(|(_, best)| best != *id)),
+        instead_of: unable
+            .into_iter()
+            .filter(|(rank, _)| best.is_some_and(|(best, _)| best < *rank))
+            .map(|(_, id)| id)
+            .collect(),
         ..result
     }
 }

@@ -42,8 +42,8 @@ for alive. A daemon that has not seen the upstream alive since it started waits 
    without a running daemon, paused ones, and those with priority 0 are no candidates, nor is one that was elected and
    has not acted for longer than a promotion may take.
 6. The best candidate promotes itself, after `failover_validation_command` if there is one. It holds back for five
-   seconds and looks again if its own server or daemon is just back, or if it takes the place of a better node that
-   seems unable to act.
+   seconds and looks again if its own server or daemon is just back, or if it takes the place of better nodes
+   that seem unable to act, which are told so.
 7. The others wait for its word. If none comes within `primary_notification_timeout`, they vote again every
    `election_rerun_interval`.
 

@@ -1,7 +1,7 @@
 //! Primary mode: watches the own server. It never looks at other nodes while the own one is a primary.
 
 use crate::exit_code::ExitCode;
-use crate::types::{NodeId, RecoveryState};
+use crate::types::{NodeId, NodeType, RecoveryState};
 
 use super::action::{Action, Where};
 use super::observation::{Finished, RecordChange};
@@ -123,13 +123,14 @@ impl Turn<'_> {
         match result {
             Some(RecordChange::Done) => {
                 self.forget_loss();
-                self.watch(Some(primary));
+                let upstream = self.joined_upstream(primary);
+                self.watch(Some(upstream));
                 self.next.local = LocalServer::Up;
                 self.next.mode = Mode::Standby(Phase::Entering {
                     search: false,
                     until: self.now,
                 });
-                let details = format!("this node is a standby of {title} now");
+                let details = format!("this node is a standby of {} now", self.next.title(upstream));
                 self.announce("repmgrd_standby_reconnect", true, Where::On(primary), details.clone());
                 self.decide_at_once(Rule::Rejoined, details)
             }
@@ -144,6 +145,17 @@ impl Turn<'_> {
                 self.decide_polling(Rule::JoinPending, reason)
             }
         }
+    }
+
+    /// The upstream after a change of role. The primary that was found may be the successor of the one that this
+    /// node was made a standby of: then the server does not stream from it yet, which the loss of the recorded
+    /// upstream brings to light.
+    fn joined_upstream(&self, primary: NodeId) -> NodeId {
+        self.own()
+            .filter(|own| own.node_type == NodeType::Standby)
+            .and_then(|own| own.upstream)
+            .filter(|upstream| *upstream != self.next.own && self.next.node(*upstream).is_some())
+            .unwrap_or(primary)
     }
 
     fn search_again(mut self, reason: String) -> Decision {

@@ -194,6 +194,7 @@ impl<'a> Turn<'a> {
             let reason = format!("{told}, but this node takes no part");
             return Err(Box::new(self.decide_polling(Rule::NotificationDiscarded, reason)));
         }
+        self.release_receiver();
         let at = self.now + self.rerun_pause();
         self.enter(Phase::VotingAgain { at });
         Err(Box::new(self.decide_polling(Rule::ToldToVoteAgain, told)))

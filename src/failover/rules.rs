@@ -52,7 +52,7 @@ rules! {
     JoinPending = "join-pending", "primary: joining" => "same",
         "The change of the own record on the new primary is under way.";
     Rejoined = "rejoined", "primary: joining" => "entering",
-        "The own record says standby on the new primary: watch it.";
+        "The own record says standby on the new primary: watch the upstream that it names.";
     NotRegistered = "not-registered", "primary: joining, normal" => "same",
         "The primary has no record of this node: end, as nothing can be watched without one.";
     DegradedTooLong = "degraded-too-long", "primary: degraded, degraded" => "same",
@@ -130,7 +130,7 @@ rules! {
     NewlyElectable = "newly-electable", "electing" => "voting again",
         "This node won, but others may not have counted with it: its server or daemon is just back. Hold back once.";
     OvertakingAnnounced = "overtaking-announced", "electing" => "voting again",
-        "This node won in place of a better one that seems unable to act: tell that one to hold back, then vote again.";
+        "This node won in place of better ones that seem unable to act: tell each of them to hold back, then vote again.";
     UpstreamUnrecorded = "upstream-unrecorded", "electing" => "degraded",
         "This node won, but its record names no upstream and always_promote is off.";
     ValidationPending = "validation-pending", "validating" => "same",
@@ -166,7 +166,7 @@ rules! {
         "This node was told to stay with the old primary.";
     ToldToPromote = "told-to-promote", "waiting" => "promoting",
         "This node was told its own id: promote it.";
-    ToldToVoteAgain = "told-to-vote-again", "reconnecting, waiting, voting again, degraded" => "voting again, electing, degraded",
+    ToldToVoteAgain = "told-to-vote-again", "reconnecting, electing, waiting, voting again, degraded" => "voting again, electing, degraded",
         "This node was told to vote again.";
     VoteAgainPending = "vote-again-pending", "voting again" => "same",
         "election_rerun_interval has not passed.";

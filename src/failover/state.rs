@@ -50,8 +50,8 @@ pub struct State {
     pub waited_for: Option<(NodeId, Duration)>,
     /// Since when other daemons can see that this node may be elected.
     pub electable_since: Option<Duration>,
-    /// The better node whose place this one is about to take, and when that was announced to it.
-    pub overtaking: Option<(NodeId, Duration)>,
+    /// The better nodes whose place this one is about to take, and when that was announced to them.
+    pub overtaking: Option<(BTreeSet<NodeId>, Duration)>,
     /// How often the own promotion failed since the upstream was lost, and when it failed last.
     pub failed_promotions: Option<(u32, Duration)>,
     /// When a node may be followed again after a follow that failed.

@@ -373,6 +373,85 @@ fn a_winner_that_does_not_act_is_passed_over() {
     daemon.until(Rule::ElectionWon);
 }
 
+/// Two better nodes did not act. The second of them may have given up the first one just as this node did the second.
+#[test]
+fn every_better_node_is_told_before_it_is_overtaken() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.nodes.push(node(4, NodeType::Standby, Some(1)));
+    daemon.nodes.push(node(5, NodeType::Standby, Some(1)));
+    let others = [(3, 3000), (4, 2000), (5, 500)];
+    daemon.others = others
+        .map(|(id, position)| Seen {
+            receive_lsn: Some(Lsn(position)),
+            ..seen(id, RecoveryState::Standby)
+        })
+        .to_vec();
+    daemon.upstream = REFUSED;
+    let announced = daemon.until(Rule::OvertakingAnnounced);
+    assert!(announced.actions.contains(&Action::Notify {
+        nodes: vec![NodeId(3), NodeId(4)],
+        value: Notification::RerunElection
+    }));
+    let from = daemon.now;
+    // What was told holds for fewer of them, too.
+    daemon.others[0] = Seen::unreachable(NodeId(3), ConnectFailure::Silent);
+    daemon.until(Rule::ElectionWon);
+    assert!(daemon.now - from >= daemon.settings.settle - Duration::from_secs(2));
+}
+
+/// The first better node was told to hold back, and then another one turns out to be better as well.
+#[test]
+fn a_better_node_that_was_not_told_yet_is_told_before_it_is_overtaken() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(3000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.nodes.push(node(4, NodeType::Standby, Some(1)));
+    let late = Seen {
+        receive_lsn: Some(Lsn(2000)),
+        daemon_running: Answer::No,
+        ..seen(4, RecoveryState::Standby)
+    };
+    daemon.others.push(late);
+    let announced = daemon.until(Rule::OvertakingAnnounced);
+    assert!(announced.actions.contains(&Action::Notify {
+        nodes: vec![NodeId(3), NodeId(4)],
+        value: Notification::RerunElection
+    }));
+    daemon.until(Rule::ElectionWon);
+}
+
+/// The word of a worse node that is about to take this one's place counts until the decision.
+#[test]
+fn a_node_told_to_vote_again_in_its_election_holds_back() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionBegins);
+    daemon.local.notification = Some(Notification::RerunElection);
+    let told = daemon.turn();
+    assert_eq!(told.rule, Rule::ToldToVoteAgain);
+    assert!(told.actions.contains(&Action::ResetVotingStatus));
+    let from = daemon.now;
+    daemon.until(Rule::ElectionWon);
+    assert!(daemon.now - from >= daemon.settings.settle * 2 - Duration::from_secs(2));
+}
+
+/// Whoever was told holds back for a while only, so what was announced before another node was elected is worth nothing.
+#[test]
+fn an_old_announcement_does_not_count_after_another_node_was_elected() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(3000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.others[0].daemon_running = Answer::Yes;
+    daemon.until(Rule::ElectionLost);
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.until(Rule::ElectionWon);
+}
+
 #[test]
 fn a_dead_daemon_is_not_waited_for() {
     let mut daemon = Daemon::watching(|_| ());
@@ -637,6 +716,32 @@ fn a_former_primary_becomes_a_standby_of_the_new_one() {
     unregistered.finished = vec![Finished::BecameStandby(RecordChange::RecordMissing)];
     let end = unregistered.until(Rule::NotRegistered);
     assert!(end.actions.contains(&Action::Exit(ExitCode::BadConfig)));
+}
+
+/// A former primary was made a standby of node 3, which was lost before this node found it; node 4 took its place.
+/// The server still streams from node 3, so its daemon must not be content with node 4.
+#[test]
+fn a_former_primary_whose_new_primary_is_lost_follows_the_successor() {
+    let mut daemon = Daemon::new(|_| ());
+    daemon.nodes[1].node_type = NodeType::Primary;
+    daemon.nodes[1].upstream = None;
+    daemon.nodes.push(node(4, NodeType::Standby, Some(3)));
+    daemon.local.recovery = RecoveryState::Primary;
+    daemon.until(Rule::BeginPrimary);
+    daemon.local.recovery = RecoveryState::Standby;
+    daemon.nodes[1] = node(2, NodeType::Standby, Some(3));
+    daemon.nodes[2] = node(3, NodeType::Primary, None);
+    daemon.others = vec![Seen::unreachable(NodeId(3), ConnectFailure::Refused)];
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::NewPrimarySought);
+    daemon.others.push(seen(4, RecoveryState::Primary));
+    let found = daemon.until(Rule::NewPrimaryFound);
+    assert!(found.actions.contains(&Action::BecomeStandby(NodeId(4))));
+    daemon.finished = vec![Finished::BecameStandby(RecordChange::Done)];
+    daemon.until(Rule::Rejoined);
+    assert_eq!(daemon.state.upstream, Some(NodeId(3)));
+    let follow = daemon.until(Rule::FollowBegins);
+    assert!(follow.actions.contains(&Action::RunFollowCommand(NodeId(4))));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Elections: from the stop of the WAL receivers to the result, and waiting for another node's word.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::types::NodeId;
@@ -69,13 +70,10 @@ impl Turn<'_> {
                 return self.decide_paced(Rule::UpstreamUnknown, format!("{title} {}", describe(&probe)));
             }
         }
-        if let Some(Notification::Follow(_)) = self.seen.local.notification {
-            return match self.notified() {
-                Ok(turn) => turn.vote(),
-                Err(decision) => *decision,
-            };
+        match self.notified() {
+            Ok(turn) => turn.vote(),
+            Err(decision) => *decision,
         }
-        self.vote()
     }
 
     fn vote(mut self) -> Decision {
@@ -181,31 +179,30 @@ impl Turn<'_> {
     }
 
     /// Won, but others may be deciding otherwise at this moment: those who did not yet see that this node can be
-    /// elected, and the better node that seems unable to act. Holding back once lets their promotion show.
-    fn hold_back(&mut self, instead_of: Option<NodeId>) -> Option<(Rule, Duration)> {
+    /// elected, and every better node that seems unable to act: each of them may at this moment do the same to one
+    /// that is better still. Holding back once lets their promotion show.
+    fn hold_back(&mut self, instead_of: BTreeSet<NodeId>) -> Option<(Rule, Duration)> {
         let settle = self.settings.settle;
-        if let Some(better) = instead_of {
-            match self.next.overtaking {
-                Some((node, since)) if node == better => {
-                    let at = since + settle;
-                    return (self.now < at).then_some((Rule::OvertakingAnnounced, at));
-                }
-                _ => {
-                    self.next.overtaking = Some((better, self.now));
-                    self.act(Action::Notify {
-                        nodes: vec![better],
-                        value: Notification::RerunElection,
-                    });
-                    return Some((Rule::OvertakingAnnounced, self.now + settle));
-                }
+        if !instead_of.is_empty() {
+            if let Some((told, since)) = &self.next.overtaking
+                && instead_of.is_subset(told)
+            {
+                let at = *since + settle;
+                return (self.now < at).then_some((Rule::OvertakingAnnounced, at));
             }
+            self.act(Action::Notify {
+                nodes: instead_of.iter().copied().collect(),
+                value: Notification::RerunElection,
+            });
+            self.next.overtaking = Some((instead_of, self.now));
+            return Some((Rule::OvertakingAnnounced, self.now + settle));
         }
         self.stand_again();
         let at = self.next.electable_since.unwrap_or(self.now) + settle;
         (self.now < at).then_some((Rule::NewlyElectable, at))
     }
 
-    fn election_won(mut self, tally: Tally, instead_of: Option<NodeId>, reason: String) -> Decision {
+    fn election_won(mut self, tally: Tally, instead_of: BTreeSet<NodeId>, reason: String) -> Decision {
         if tally.shared > 1
             && let Some((rule, at)) = self.hold_back(instead_of)
         {
@@ -213,7 +210,7 @@ impl Turn<'_> {
             self.enter(Phase::VotingAgain { at });
             let why = match rule {
                 Rule::NewlyElectable => "others may not count with this node yet",
-                _ => "the better node was told to hold back",
+                _ => "every better node was told to hold back",
             };
             let pause = at.saturating_sub(self.now).as_secs_f64();
             return self.decide_polling(rule, format!("{reason}; {why}: voting again in {pause:.1} s"));
@@ -244,6 +241,8 @@ impl Turn<'_> {
             (Some(winner), _) => self.next.waited_for = Some((winner, self.now)),
             (None, _) => {}
         }
+        // Who was told to hold back does so only for a while.
+        self.next.overtaking = None;
         self.await_word(winner);
         self.decide_polling(Rule::ElectionLost, reason)
     }

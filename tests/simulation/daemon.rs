@@ -7,7 +7,7 @@ use repmgr::failover::{
     self, Action, Answer, CommandEnd, ConnectFailure, Finished, Local, Needs, Notification, Observation, RecordChange,
     Seen, State, Where,
 };
-use repmgr::types::{Lsn, NodeId, RecoveryState, TimelineId};
+use repmgr::types::{Lsn, NodeId, NodeType, RecoveryState, TimelineId};
 
 use crate::invariants;
 use crate::world::{CONNECT_TIMEOUT, Event, World};
@@ -435,7 +435,14 @@ impl World {
             Action::BecomeStandby(primary) => {
                 let change = match self.reach_primary(host, primary) {
                     Some(to) => {
-                        self.write(to, |records| records.follow(own, primary));
+                        self.write(to, |records| {
+                            if records
+                                .node_mut(own)
+                                .is_some_and(|node| node.node_type == NodeType::Primary)
+                            {
+                                records.follow(own, primary);
+                            }
+                        });
                         RecordChange::Done
                     }
                     None => RecordChange::Failed,
