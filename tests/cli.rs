@@ -96,7 +96,7 @@ fn exit_codes_and_standard_output_are_the_originals() {
 /// The program under test, where the ordinary user reaches it.
 fn program(folder: &std::path::Path) -> std::path::PathBuf {
     let copy = folder.join("repmgr");
-    std::fs::copy(env!("CARGO_BIN_EXE_repmgr"), &copy).expect("a copy of the program");
+    user::copy_program(std::path::Path::new(env!("CARGO_BIN_EXE_repmgr")), &copy);
     user::give(&copy);
     copy
 }

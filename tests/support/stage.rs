@@ -82,7 +82,7 @@ fn install(from: &Path, to: &Path) {
         return;
     }
     let beside = to.with_extension(format!("new-{}", std::process::id()));
-    std::fs::copy(from, &beside).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    user::copy_program(from, &beside);
     std::fs::rename(&beside, to).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
 }
 

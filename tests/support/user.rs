@@ -1,9 +1,10 @@
 //! PostgreSQL and the programs under test refuse root: when the tests run as
 //! root, everything else is started as the user `postgres`.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 
@@ -57,7 +58,30 @@ pub fn give(path: &Path) {
 }
 
 /// Writes a file that the ordinary user owns.
+///
+/// Another process writes it: a file that this one holds open for writing may be inherited by a child that another
+/// test starts at that moment, and until that child is under way a program in the file cannot be executed.
 pub fn write(path: &Path, text: &str) {
-    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut cat = Command::new("sh")
+        .args(["-c", "exec cat >\"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("sh");
+    let mut input = cat.stdin.take().expect("a pipe");
+    input.write_all(text.as_bytes()).expect("a file's text");
+    drop(input);
+    assert!(cat.wait().expect("sh").success(), "{} was not written", path.display());
     give(path);
+}
+
+/// Copies a program, as [`write()`] writes a file.
+pub fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().expect("cp");
+    assert!(
+        status.success(),
+        "{} was not copied to {}",
+        from.display(),
+        to.display()
+    );
 }
