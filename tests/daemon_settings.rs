@@ -93,6 +93,7 @@ fn each_way_to_look_at_the_primary_sees_its_loss() {
     primary.query("CREATE TABLE public.slow (seconds double precision)");
     primary.query("INSERT INTO public.slow VALUES (6)");
     primary.query("CREATE TABLE public.checks (pid int, nothing text, at timestamptz DEFAULT now())");
+    primary.query("GRANT ALL ON public.slow, public.checks TO repmgr");
     for id in 2..=3 {
         watch(&mut cluster, id);
     }
@@ -250,6 +251,10 @@ fn a_node_that_lets_us_in_and_then_says_nothing_is_visible() {
     witness.server.start();
     witness.create_role();
     witness.server.query("CREATE EXTENSION repmgr");
+    witness.server.query("GRANT USAGE ON SCHEMA repmgr TO repmgr");
+    witness
+        .server
+        .query("GRANT ALL ON ALL TABLES IN SCHEMA repmgr TO repmgr");
     let record = format!(
         "INSERT INTO repmgr.nodes VALUES (3, 1, true, 'node3', 'witness', 'default', 0, '{}', 'repmgr', NULL, '{}')",
         witness.server.conninfo(),
