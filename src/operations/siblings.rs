@@ -1,7 +1,6 @@
 //! The nodes that follow the same upstream as this one, told to follow it
 //! after it was promoted. All are asked, and told, at the same time.
 
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,8 +10,7 @@ use crate::conninfo::{self, Conninfo};
 use crate::metadata::functions::{self, Notification};
 use crate::metadata::{NodeRecord, nodes};
 use crate::postgres::{Connection, Deadlines, QueryError};
-use crate::process::shell_quote;
-use crate::remote::{Host, Ssh};
+use crate::remote::{Call, Host, RemoteRepmgr, Ssh};
 use crate::types::NodeType;
 use crate::{detail, info, survey, warning};
 
@@ -128,11 +126,8 @@ async fn follow_one(route: Route<'_>, sibling: &Sibling, own: &NodeRecord) -> Re
     if sibling.node.node_type == NodeType::Witness {
         notify_witness(&sibling.node, own).await;
     }
-    let program = match sibling.host {
-        Host::Local => local_program(),
-        Host::Remote(_) => remote_program(route.config),
-    };
-    let command = |conninfo: &str| repmgr_command(&program, route.log_level, &sibling.node, conninfo);
+    let repmgr = RemoteRepmgr::new(route.config, route.log_level).on(&sibling.host);
+    let command = |conninfo: &str| repmgr.call(&sibling.node.config_file, &follow_call(&sibling.node, conninfo));
     let shown = command(&conninfo::redact(&own.conninfo));
     let limit = route.config.standby_follow_timeout + FOLLOW_MARGIN;
     let finished = route
@@ -170,33 +165,12 @@ async fn notify_witness(witness: &NodeRecord, own: &NodeRecord) {
     }
 }
 
-fn repmgr_command(program: &str, log_level: Option<&str>, sibling: &NodeRecord, conninfo: &str) -> String {
-    let mut command = format!("{} -f {}", shell_quote(program), shell_quote(&sibling.config_file));
-    if let Some(level) = log_level {
-        command.push_str(&format!(" -L {}", shell_quote(level)));
-    }
+fn follow_call<'a>(sibling: &NodeRecord, conninfo: &'a str) -> Call<'a> {
     if sibling.node_type == NodeType::Witness {
-        command.push_str(&format!(" witness register -d {} --force", shell_quote(conninfo)));
+        Call::WitnessRegister { conninfo }
     } else {
-        command.push_str(" standby follow");
+        Call::Follow
     }
-    command
-}
-
-/// This very program: on this host no other should run.
-fn local_program() -> String {
-    std::env::current_exe().map_or_else(|_| "repmgr".to_owned(), |path| path.to_string_lossy().into_owned())
-}
-
-/// All hosts are expected to have the program in the same place.
-fn remote_program(config: &Config) -> String {
-    let folder = [&config.repmgr_bindir, &config.pg_bindir]
-        .into_iter()
-        .find(|folder| !folder.as_os_str().is_empty());
-    folder
-        .map_or_else(|| Path::new("repmgr").to_owned(), |folder| folder.join("repmgr"))
-        .to_string_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]
@@ -222,14 +196,11 @@ mod tests {
 
     #[test]
     fn standbys_follow_and_witnesses_register_anew() {
-        let standby = node(NodeType::Standby);
+        assert_eq!(follow_call(&node(NodeType::Standby), "host=one"), Call::Follow);
+        let conninfo = "host=one";
         assert_eq!(
-            repmgr_command("repmgr", Some("DEBUG"), &standby, &standby.conninfo),
-            "repmgr -f '/etc/my repmgr.conf' -L DEBUG standby follow"
-        );
-        assert_eq!(
-            repmgr_command("repmgr", None, &node(NodeType::Witness), &standby.conninfo),
-            r"repmgr -f '/etc/my repmgr.conf' witness register -d 'host=three user=it'\''s' --force"
+            follow_call(&node(NodeType::Witness), conninfo),
+            Call::WitnessRegister { conninfo }
         );
     }
 }

@@ -4,10 +4,14 @@
 //! line of `ssh` and for deadlines. What is run, and what its exit status
 //! means, is the caller's.
 
+pub mod answers;
 mod host;
+pub mod repmgr_command;
 mod ssh;
 
+pub use answers::Answers;
 pub use host::Host;
+pub use repmgr_command::{Call, Rejoin, RemoteRepmgr};
 pub use ssh::Ssh;
 
 use std::time::Duration;
