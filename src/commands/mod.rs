@@ -63,6 +63,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ClusterShow => cluster::show::run(context).await,
         Command::ClusterEvent => cluster::event::run(context).await,
         Command::ClusterCleanup => cluster::cleanup::run(context).await,
+        Command::NodeCheck => node::check::run(context).await,
         Command::NodeStatus => node::status::run(context).await,
         Command::ServiceStatus => service::status::run(context).await,
         Command::ServicePause => service::pause::run(context, true).await,
@@ -70,7 +71,6 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::StandbySwitchover
         | Command::WitnessRegister
         | Command::WitnessUnregister
-        | Command::NodeCheck
         | Command::NodeRejoin
         | Command::NodeService
         | Command::NodeControl

@@ -3,6 +3,7 @@
 //!
 //! Nothing here asks the server over SQL; that is `postgres`.
 
+pub mod archive_status;
 pub mod control_file;
 pub mod data_directory;
 mod files;

@@ -4,12 +4,13 @@ use futures_util::future::join_all;
 
 use super::report::{Report, Slots};
 use super::shutdown;
+use super::slots::missing_slots;
 use crate::commands::connecting::{self, unanswered};
 use crate::commands::records::required_record;
 use crate::commands::{ColumnFormat, Context};
 use crate::error::Result;
 use crate::exit_code::ExitCode;
-use crate::instance::control_file;
+use crate::instance::{archive_status, control_file};
 use crate::metadata::{Attachment, NodeRecord, attachment, nodes};
 use crate::output;
 use crate::postgres::{Connection, QueryError};
@@ -60,7 +61,7 @@ async fn gather(context: &Context, connection: &Connection, own: NodeRecord) -> 
         recovery,
         archive_mode: connection.setting("archive_mode").await?.unwrap_or_default(),
         archive_command: connection.setting("archive_command").await?,
-        archive_ready: archive_ready(&context.config.data_directory),
+        archive_ready: archive_status::ready_files(&context.config.data_directory).ok(),
         walsenders: connection.walsender_count().await?,
         max_walsenders: connection.setting_number("max_wal_senders").await?.unwrap_or(0),
         slots: slots(connection, &downstream).await?,
@@ -77,33 +78,12 @@ async fn gather(context: &Context, connection: &Connection, own: NodeRecord) -> 
     })
 }
 
-/// How many files wait to be archived; `None` if the directory cannot be read.
-fn archive_ready(data_directory: &std::path::Path) -> Option<usize> {
-    let entries = std::fs::read_dir(data_directory.join("pg_wal/archive_status")).ok()?;
-    let mut count = 0;
-    for entry in entries {
-        if entry.ok()?.file_name().to_string_lossy().ends_with(".ready") {
-            count += 1;
-        }
-    }
-    Some(count)
-}
-
 async fn slots(connection: &Connection, downstream: &[NodeRecord]) -> Result<Slots, QueryError> {
     let present = connection.physical_slots().await?;
-    let missing = downstream
-        .iter()
-        .filter(|node| node.node_type == NodeType::Standby)
-        .filter_map(|node| {
-            let slot = node.slot_name.clone()?;
-            let is_there = present.iter().any(|there| there.name == slot);
-            (!is_there).then(|| (node.title(), slot))
-        })
-        .collect();
     Ok(Slots {
         max: connection.setting_number("max_replication_slots").await?.unwrap_or(0),
+        missing: missing_slots(&present, downstream),
         present,
-        missing,
     })
 }
 
