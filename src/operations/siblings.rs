@@ -22,18 +22,12 @@ const FOLLOW_MARGIN: Duration = Duration::from_secs(90);
 /// How commands get to other hosts, and what they need there.
 #[derive(Debug, Clone, Copy)]
 pub struct Route<'a> {
-    /// For `ssh_options`, `repmgr_bindir`, `pg_bindir`, `standby_follow_timeout`.
+    /// For `repmgr_bindir`, `pg_bindir`, `standby_follow_timeout`.
     pub config: &'a Config,
-    /// `--remote-user`; without it ssh decides.
-    pub remote_user: Option<&'a str>,
+    /// The command's one way to other hosts.
+    pub ssh: &'a Ssh<'a>,
     /// `--log-level`, handed on.
     pub log_level: Option<&'a str>,
-}
-
-impl<'a> Route<'a> {
-    fn ssh(&self) -> Ssh<'a> {
-        Ssh::new(self.config, self.remote_user)
-    }
 }
 
 /// A sibling and where it is.
@@ -96,7 +90,7 @@ async fn reach(route: Route<'_>, node: &NodeRecord) -> Result<Host, String> {
     let conninfo = Conninfo::parse(&node.conninfo).map_err(|error| format!("its conninfo is not valid: {error}"))?;
     let name = conninfo.get("host").or_else(|| conninfo.get("hostaddr")).unwrap_or("");
     let host = Host::find(name, REACH_LIMIT).await.map_err(|error| error.to_string())?;
-    let reached = route.ssh().reach(&host, REACH_LIMIT).await;
+    let reached = route.ssh.reach(&host, REACH_LIMIT).await;
     reached.map(|()| host).map_err(|error| error.to_string())
 }
 
@@ -131,7 +125,7 @@ async fn follow_one(route: Route<'_>, sibling: &Sibling, own: &NodeRecord) -> Re
     let shown = command(&conninfo::redact(&own.conninfo));
     let limit = route.config.standby_follow_timeout + FOLLOW_MARGIN;
     let finished = route
-        .ssh()
+        .ssh
         .run(&sibling.host, &command(&own.conninfo), limit)
         .await
         .map_err(|error| format!("\"{shown}\": {error}"))?;

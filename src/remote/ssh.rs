@@ -9,8 +9,8 @@ use crate::process::{self, Finished, ProcessError, shell_quote};
 /// ssh's own exit code for its own failures (ssh(1)): the command was not run.
 const SSH_FAILED: i32 = 255;
 
-/// How this host gets to others.
-#[derive(Debug, Clone, Copy)]
+/// How this host gets to others: one value for a whole command.
+#[derive(Debug)]
 pub struct Ssh<'a> {
     options: &'a str,
     user: Option<&'a str>,

@@ -7,6 +7,7 @@ use crate::metadata::NodeRecord;
 use crate::operations::promote::{self, capacity};
 use crate::operations::siblings::{self, Route, Siblings};
 use crate::postgres::{Connection, Deadlines};
+use crate::remote::Ssh;
 use crate::types::{NodeId, RecoveryState};
 use crate::{detail, hint, info, survey, warning};
 
@@ -26,9 +27,10 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     let own = records::required_record(&connection, NodeId(config.node_id), ExitCode::DbQuery).await?;
     refuse_beside_primary(&connection).await?;
 
+    let ssh = Ssh::new(config, options.remote_user.as_deref());
     let route = Route {
         config,
-        remote_user: options.remote_user.as_deref(),
+        ssh: &ssh,
         log_level: options.log_level.as_deref(),
     };
     let siblings = examine_siblings(context, route, &connection, &own).await?;

@@ -131,10 +131,9 @@ impl Cloning<'_> {
 
     /// This host, or one that ssh gets to.
     async fn find_host(&self, name: &str) -> Result<Host> {
-        let request = self.request;
         let found = async {
             let host = Host::find(name, SSH_LIMIT).await?;
-            request.ssh().reach(&host, SSH_LIMIT).await.map(|()| host)
+            self.ssh.reach(&host, SSH_LIMIT).await.map(|()| host)
         };
         found.await.map_err(|error| {
             Error::bad_config(format!("unable to reach the source's host \"{name}\" over SSH"))
@@ -160,7 +159,7 @@ impl Cloning<'_> {
         for (number, file) in external.files.iter().enumerate() {
             let to = external.fetched(number);
             results.push(match &external.host {
-                Host::Remote(name) => self.request.fetch(name, file, &to).await,
+                Host::Remote(name) => self.request.fetch(&self.ssh, name, file, &to).await,
                 Host::Local => std::fs::copy(file, &to)
                     .map(|_| ())
                     .map_err(|error| copy_error(format!("unable to read \"{}\"", file.display()), &error.to_string())),
@@ -200,15 +199,15 @@ impl Cloning<'_> {
 impl super::Request {
     /// With rsync, as the original does: its options are configured. Where it is not installed and no
     /// options ask for it, over plain SSH.
-    async fn fetch(&self, name: &str, file: &Path, to: &Path) -> Result<()> {
+    async fn fetch(&self, ssh: &Ssh<'_>, name: &str, file: &Path, to: &Path) -> Result<()> {
         let config = &self.config;
         let mut options = if config.rsync_options.is_empty() {
-            let ssh = format!("--rsh={}", self.ssh().program());
+            let program = format!("--rsh={}", ssh.program());
             vec![
                 "--archive".to_owned(),
                 "--checksum".to_owned(),
                 "--compress".to_owned(),
-                ssh,
+                program,
             ]
         } else {
             shell_words::split(&config.rsync_options)
@@ -216,43 +215,32 @@ impl super::Request {
         };
         // A file may be reached through a link; and its name may hold blanks, which the remote shell must not split.
         options.extend(["--copy-links", "--protect-args"].map(str::to_owned));
-        let remote = format!("{}:{}", self.ssh().destination(name), file.display());
+        let remote = format!("{}:{}", ssh.destination(name), file.display());
         let mut command = Command::new("rsync");
         command.args(options).arg(remote).arg(to);
         match process::capture(command, "rsync", FETCH_LIMIT).await {
             Ok(finished) if finished.status.success() => Ok(()),
             Ok(finished) => Err(not_fetched(name, file, finished.stderr.trim())),
             Err(ProcessError::NotStarted { .. }) if config.rsync_options.is_empty() => {
-                self.fetch_over_ssh(name, file, to).await
+                fetch_over_ssh(ssh, name, file, to).await
             }
             Err(error) => Err(not_fetched(name, file, &error.to_string())),
         }
     }
+}
 
-    async fn fetch_over_ssh(&self, name: &str, file: &Path, to: &Path) -> Result<()> {
-        let command = format!("cat {}", process::shell_quote(&file.to_string_lossy()));
-        let fetched = self
-            .ssh()
-            .run_into(
-                &Host::Remote(name.to_owned()),
-                &command,
-                &to.to_string_lossy(),
-                FETCH_LIMIT,
-            )
-            .await;
-        let reason = match fetched {
-            Ok(finished) if finished.status.success() => return Ok(()),
-            Ok(finished) => finished.stderr.trim().to_owned(),
-            Err(error) => error.to_string(),
-        };
-        // Half a file must not be taken for the file.
-        let _ = std::fs::remove_file(to);
-        Err(not_fetched(name, file, &reason))
-    }
-
-    fn ssh(&self) -> Ssh<'_> {
-        Ssh::new(&self.config, self.remote_user.as_deref())
-    }
+async fn fetch_over_ssh(ssh: &Ssh<'_>, name: &str, file: &Path, to: &Path) -> Result<()> {
+    let command = format!("cat {}", process::shell_quote(&file.to_string_lossy()));
+    let host = Host::Remote(name.to_owned());
+    let fetched = ssh.run_into(&host, &command, &to.to_string_lossy(), FETCH_LIMIT).await;
+    let reason = match fetched {
+        Ok(finished) if finished.status.success() => return Ok(()),
+        Ok(finished) => finished.stderr.trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // Half a file must not be taken for the file.
+    let _ = std::fs::remove_file(to);
+    Err(not_fetched(name, file, &reason))
 }
 
 fn not_fetched(name: &str, file: &Path, detail: &str) -> Error {

@@ -28,6 +28,7 @@ use crate::instance::replication_configuration;
 use crate::instance::server_control::{self, Action};
 use crate::metadata::{NodeRecord, nodes};
 use crate::postgres::{Connection, Deadlines, ServerVersion};
+use crate::remote::Ssh;
 use crate::types::NodeId;
 
 /// Where external configuration files go.
@@ -100,6 +101,7 @@ impl Request {
 /// What is found out and done while cloning.
 struct Cloning<'r> {
     request: &'r Request,
+    ssh: Ssh<'r>,
     dry_run: bool,
     options: BackupOptions,
     source: Option<Connection>,
@@ -124,6 +126,7 @@ struct Cloning<'r> {
 pub async fn clone(request: &Request, dry_run: bool) -> Result<()> {
     let mut state = Cloning {
         request,
+        ssh: Ssh::new(&request.config, request.remote_user.as_deref()),
         dry_run,
         options: BackupOptions::default(),
         source: None,
