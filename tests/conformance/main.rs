@@ -14,6 +14,7 @@ mod cluster_life;
 mod command_line;
 mod events;
 mod failover;
+mod node_check;
 mod promotion;
 mod registration;
 mod script;

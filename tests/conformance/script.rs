@@ -245,13 +245,29 @@ fn squeeze(line: &str) -> String {
 
 /// How long ago something was seen is a matter of moments.
 fn without_age(text: &str) -> String {
-    let mut words: Vec<&str> = text.split(' ').collect();
+    let mut words: Vec<String> = text.split(' ').map(without_lag).collect();
     for at in 1..words.len() {
-        if words[at].starts_with("second(s)") || words[at].starts_with("sec(s)") {
-            words[at - 1] = "AGE";
+        let unit = &words[at];
+        let is_age = unit.starts_with("second(s)") || unit.starts_with("sec(s)");
+        if is_age || unit.starts_with("seconds") {
+            let number = words[at - 1].trim_start_matches('(');
+            if number.chars().all(|c| c.is_ascii_digit()) {
+                words[at - 1] = "AGE".to_owned();
+            }
         }
     }
     words.join(" ")
+}
+
+/// `lag=N` without its number, thresholds kept.
+fn without_lag(word: &str) -> String {
+    match word.split_once("lag=") {
+        Some((before, after)) => format!(
+            "{before}lag=AGE{}",
+            after.trim_start_matches(|c: char| c.is_ascii_digit())
+        ),
+        None => word.to_owned(),
+    }
 }
 
 /// A word without what is never the same twice: times of day, dates at its end, positions in the WAL.

@@ -6,7 +6,7 @@ use super::{Node, Outcome};
 use crate::metadata::{Attachment, NodeRecord, attachment, nodes};
 use crate::output::CheckStatus;
 use crate::survey;
-use crate::types::NodeType;
+use crate::types::{NodeType, RecoveryState};
 
 /// What the upstream says of this node.
 enum Seen {
@@ -25,7 +25,8 @@ pub async fn upstream(node: &Node<'_>) -> Outcome {
         _ => None,
     };
     let Some(record) = record else {
-        return without_upstream(own);
+        let recovery = node.connection.recovery_state().await;
+        return without_upstream(own, recovery.unwrap_or(RecoveryState::Unknown));
     };
     let seen = match survey::connect(&record, node.deadlines()).await {
         Ok(connection) => Seen::Answered(attachment(&connection, &own.node_name).await),
@@ -34,14 +35,16 @@ pub async fn upstream(node: &Node<'_>) -> Outcome {
     upstream_verdict(own, &record, &seen)
 }
 
-fn without_upstream(own: &NodeRecord) -> Outcome {
-    let outcome = match own.node_type {
-        NodeType::Witness => Outcome::new(CheckStatus::Ok, "N/A - node is a witness"),
-        NodeType::Standby => Outcome::new(
+/// What it is counts, not what it is registered as: that is `--role`.
+fn without_upstream(own: &NodeRecord, recovery: RecoveryState) -> Outcome {
+    let outcome = match (own.node_type, recovery) {
+        (NodeType::Witness, _) => Outcome::new(CheckStatus::Ok, "N/A - node is a witness"),
+        (_, RecoveryState::Standby) => Outcome::new(
             CheckStatus::Critical,
             format!("{} is a standby but no upstream record found", own.title()),
         ),
-        _ => Outcome::new(CheckStatus::Ok, "N/A - node is primary"),
+        (_, RecoveryState::Primary) => Outcome::new(CheckStatus::Ok, "N/A - node is primary"),
+        (_, RecoveryState::Unknown) => Outcome::new(CheckStatus::Unknown, "the server does not say what it is"),
     };
     outcome
         .measure("upstream_node_id", None::<i32>)
@@ -89,9 +92,6 @@ fn upstream_verdict(own: &NodeRecord, upstream: &NodeRecord, seen: &Seen) -> Out
 
 /// All standbys registered below this node are attached to it.
 pub async fn downstream(node: &Node<'_>) -> Outcome {
-    if node.own.node_type == NodeType::Witness {
-        return counted(CheckStatus::Ok, "N/A - node is a witness", 0, &[]);
-    }
     let records = match nodes::downstream_of(node.connection, node.own.node_id).await {
         Ok(records) => records,
         Err(error) => return Outcome::unknown("read the records of the downstream nodes", error),
@@ -101,16 +101,19 @@ pub async fn downstream(node: &Node<'_>) -> Outcome {
         let attached = attachment(node.connection, &record.node_name).await == Attachment::Attached;
         (record, attached)
     }));
-    downstream_verdict(&asked.await)
+    downstream_verdict(node.own.node_type, &asked.await)
 }
 
-fn downstream_verdict(standbys: &[(&NodeRecord, bool)]) -> Outcome {
+fn downstream_verdict(own: NodeType, standbys: &[(&NodeRecord, bool)]) -> Outcome {
     let missing: Vec<&NodeRecord> = standbys
         .iter()
         .filter(|(_, attached)| !attached)
         .map(|(record, _)| *record)
         .collect();
     let (total, attached) = (standbys.len(), standbys.len() - missing.len());
+    if own == NodeType::Witness {
+        return counted(CheckStatus::Ok, "N/A - node is a witness", attached, &missing);
+    }
     if total == 0 {
         return counted(CheckStatus::Ok, "this node has no downstream nodes", 0, &[]);
     }
@@ -194,11 +197,17 @@ mod tests {
 
     #[test]
     fn only_a_standby_must_have_an_upstream() {
-        let lines = [NodeType::Primary, NodeType::Standby, NodeType::Witness]
-            .map(|node_type| without_upstream(&record(2, node_type)).text_line());
+        let lines = [
+            (NodeType::Standby, RecoveryState::Primary),
+            (NodeType::Primary, RecoveryState::Standby),
+            (NodeType::Standby, RecoveryState::Unknown),
+            (NodeType::Witness, RecoveryState::Primary),
+        ]
+        .map(|(node_type, recovery)| without_upstream(&record(2, node_type), recovery).text_line());
         insta::assert_snapshot!(lines.concat(), @r#"
         OK (N/A - node is primary)
         CRITICAL (node "node2" (ID: 2) is a standby but no upstream record found)
+        UNKNOWN (the server does not say what it is)
         OK (N/A - node is a witness)
         "#);
     }
@@ -207,7 +216,7 @@ mod tests {
     fn missing_downstream_nodes_are_named() {
         let (two, three) = (record(2, NodeType::Standby), record(3, NodeType::Standby));
         let lines = |standbys: &[(&NodeRecord, bool)]| {
-            let outcome = downstream_verdict(standbys);
+            let outcome = downstream_verdict(NodeType::Primary, standbys);
             outcome.text_line() + &outcome.nagios_line("REPMGR_DOWNSTREAM_SERVERS")
         };
         insta::assert_snapshot!(lines(&[]) + &lines(&[(&two, true), (&three, true)]), @r"
