@@ -16,6 +16,8 @@ missing() {
 }
 
 wanted="build-essential pkg-config libssl-dev libclang-dev openssl procps iproute2 mount"
+# The faults layer, as root: hosts in network namespaces, each with an sshd.
+wanted="$wanted util-linux nftables openssh-client openssh-server"
 packages=$(missing $wanted)
 if [ -z "$version" ]; then
     packages="$packages postgresql"

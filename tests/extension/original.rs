@@ -72,6 +72,7 @@ fn a_data_directory_changes_between_the_original_and_this_library() {
         port: primary.port,
         flavor: primary.flavor,
         stage: stage::stage(),
+        host: None,
     };
     // The functions are those that the original's scripts created.
     ours.start();

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::flavor::Flavor;
+use super::network::Namespace;
 use super::server::{PASSWORD, Server};
 use super::stage::{self, Stage};
 use super::{eventually, user};
@@ -52,22 +53,29 @@ impl Cluster {
             nodes: Vec::new(),
             keep: std::env::var_os("KEEP").is_some(),
         };
-        for id in 1..=count {
-            let server = Server::new(&cluster.folder.join(format!("node{id}")), stage);
-            let config_file = server.folder.join("repmgr.conf");
-            cluster.nodes.push(Node {
-                id,
-                server,
-                config_file,
-                programs: programs.to_owned(),
-                daemon: None,
-            });
-        }
         cluster.write_passfile();
-        for node in &cluster.nodes {
-            node.write_config("");
+        for id in 1..=count {
+            cluster.add_node(id, stage, programs, None);
         }
         cluster
+    }
+
+    /// One more node, with a configuration and without a server, perhaps on a host of its own.
+    pub fn add_node(&mut self, id: u32, stage: &'static Stage, programs: &Path, host: Option<Namespace>) {
+        let folder = self.folder.join(format!("node{id}"));
+        let server = match host {
+            Some(host) => Server::on_host(&folder, stage, host),
+            None => Server::new(&folder, stage),
+        };
+        let node = Node {
+            id,
+            config_file: server.folder.join("repmgr.conf"),
+            server,
+            programs: programs.to_owned(),
+            daemon: None,
+        };
+        node.write_config("");
+        self.nodes.push(node);
     }
 
     fn write_passfile(&self) {
@@ -92,6 +100,11 @@ impl Cluster {
             .iter_mut()
             .find(|node| node.id == id)
             .expect("a node of the cluster")
+    }
+
+    /// Whether folder and servers are kept.
+    pub fn keeps(&self) -> bool {
+        self.keep
     }
 
     /// Keeps folder and servers when the cluster is dropped.
@@ -190,6 +203,10 @@ impl Node {
             self.daemon_log_file().display(),
             self.pid_file().display(),
         );
+        if self.server.host.is_some() {
+            // Where a host looks for the programs of another.
+            text.push_str(&format!("repmgr_bindir='{}'\n", self.programs.display()));
+        }
         if self.server.flavor == Flavor::Tls {
             let passfile = self.server.folder.parent().expect("a folder").join("passfile");
             text.push_str(&format!("passfile='{}'\n", passfile.display()));
@@ -233,7 +250,7 @@ impl Node {
 
     /// A program of this node with its configuration.
     pub fn program(&self, name: &str) -> Command {
-        let mut command = user::command(self.programs.join(name));
+        let mut command = self.server.command(self.programs.join(name));
         command
             .arg("-f")
             .arg(&self.config_file)
@@ -300,7 +317,7 @@ impl Node {
             "fast",
             "--no-sync",
         ];
-        self.server.stage.run("pg_basebackup", &arguments);
+        self.server.run("pg_basebackup", &arguments);
         self.server.configure("");
         self.server.start();
     }

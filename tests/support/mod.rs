@@ -6,6 +6,8 @@
 
 pub mod cluster;
 pub mod flavor;
+pub mod hosts;
+pub mod network;
 pub mod ports;
 pub mod server;
 pub mod stage;

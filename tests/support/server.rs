@@ -7,7 +7,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::flavor::Flavor;
-use super::stage::Stage;
+use super::hosts;
+use super::network::Namespace;
+use super::stage::{self, Stage};
 use super::{eventually, ports, user};
 
 /// The password of every role where passwords count.
@@ -25,6 +27,8 @@ pub struct Server {
     pub flavor: Flavor,
     /// Its PostgreSQL.
     pub stage: &'static Stage,
+    /// The host that it runs on, if it is not this one.
+    pub host: Option<Namespace>,
 }
 
 impl Server {
@@ -37,13 +41,44 @@ impl Server {
             port: ports::free(),
             flavor: Flavor::current(),
             stage,
+            host: None,
         }
+    }
+
+    /// The same on a host of its own. Addresses and authentication there are the same in every flavor.
+    pub fn on_host(folder: &Path, stage: &'static Stage, host: Namespace) -> Server {
+        user::folder(folder);
+        Server {
+            folder: folder.to_owned(),
+            data: folder.join("data"),
+            port: hosts::POSTGRES,
+            flavor: match Flavor::current() {
+                Flavor::Unprivileged => Flavor::Unprivileged,
+                _ => Flavor::Plain,
+            },
+            stage,
+            host: Some(host),
+        }
+    }
+
+    /// A program as the ordinary user where this server runs.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        match &self.host {
+            Some(host) => user::command_on(host, program),
+            None => user::command(program),
+        }
+    }
+
+    /// Runs a program of its PostgreSQL where it runs; panics with its output if it fails.
+    pub fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = self.command(self.stage.bindir.join(program));
+        stage::run(program, command.args(arguments));
     }
 
     /// A new database cluster with what replication needs, not started.
     pub fn initialise(&self, settings: &str) {
         let data = self.data.to_str().expect("a path in UTF-8");
-        self.stage.run(
+        self.run(
             "initdb",
             &["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", data],
         );
@@ -55,11 +90,15 @@ impl Server {
         let path = self.data.join("postgresql.conf");
         let mut text = std::fs::read_to_string(&path).expect("postgresql.conf");
         text.push_str(&format!(
-            "\nport = {}\nlisten_addresses = '127.0.0.1, ::1'\nunix_socket_directories = '{}'\n\
+            "\nport = {}\nlisten_addresses = '{}'\nunix_socket_directories = '{}'\n\
              fsync = off\nwal_level = replica\nmax_wal_senders = 10\nmax_replication_slots = 10\nhot_standby = on\n\
              wal_keep_size = 64\nshared_buffers = 16MB\nmax_connections = 50\nlog_line_prefix = '%m [%p] %a '\n\
              log_min_messages = info\nwal_log_hints = on\nautovacuum = off\ncheckpoint_timeout = 1h\n{settings}\n",
             self.port,
+            match &self.host {
+                Some(host) => format!("127.0.0.1, {}", host.address),
+                None => "127.0.0.1, ::1".to_owned(),
+            },
             self.folder.display()
         ));
         if self.flavor == Flavor::Tls {
@@ -74,6 +113,10 @@ impl Server {
     }
 
     fn authentication(&self) -> &'static str {
+        if self.host.is_some() {
+            return "local all all trust\nlocal replication all trust\n\
+                    host all all samenet trust\nhost replication all samenet trust\n";
+        }
         match self.flavor {
             Flavor::Tls => {
                 "local all all trust\nlocal replication all trust\n\
@@ -116,15 +159,13 @@ impl Server {
     /// Starts it and waits until it answers.
     pub fn start(&self) {
         let (data, log) = (self.data.display().to_string(), self.log_file().display().to_string());
-        self.stage
-            .run("pg_ctl", &["-w", "-t", "60", "-D", &data, "-l", &log, "start"]);
+        self.run("pg_ctl", &["-w", "-t", "60", "-D", &data, "-l", &log, "start"]);
     }
 
     /// Stops it: `fast` or `immediate`.
     pub fn stop(&self, mode: &str) {
         let data = self.data.display().to_string();
-        self.stage
-            .run("pg_ctl", &["-w", "-t", "60", "-m", mode, "-D", &data, "stop"]);
+        self.run("pg_ctl", &["-w", "-t", "60", "-m", mode, "-D", &data, "stop"]);
     }
 
     /// Whether its postmaster lives.
@@ -167,7 +208,10 @@ impl Server {
     pub fn conninfo_as(&self, role: &str, database: &str) -> String {
         let mut text = format!(
             "host={} port={} user={role} dbname={database} connect_timeout=2",
-            self.flavor.host(),
+            match &self.host {
+                Some(host) => &host.address,
+                None => self.flavor.host(),
+            },
             self.port
         );
         if self.flavor == Flavor::Tls {

@@ -1,7 +1,7 @@
 //! The staged PostgreSQL that `make stage` prepares.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use super::user;
@@ -89,17 +89,19 @@ fn install(from: &Path, to: &Path) {
 impl Stage {
     /// Runs a program of this PostgreSQL; panics with its output if it fails.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Output {
-        let output = user::command(self.bindir.join(program))
-            .args(arguments)
-            .output()
-            .expect(program);
-        assert!(
-            output.status.success(),
-            "{program} {arguments:?} ended with {}\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output
+        run(program, user::command(self.bindir.join(program)).args(arguments))
     }
+}
+
+/// Runs a command; panics with its output if it fails.
+pub fn run(program: &str, command: &mut Command) -> Output {
+    let output = command.output().expect(program);
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
 }

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::network::Namespace;
 use nix::unistd::{Gid, Uid, User, chown, geteuid};
 
 /// The ordinary user that servers and programs run as.
@@ -25,10 +26,31 @@ pub fn ordinary() -> (Uid, Gid, String) {
 /// A command that runs as the ordinary user, with an environment that holds nothing of the caller's libpq settings.
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
-    let (uid, gid, name) = ordinary();
+    let (uid, gid, _) = ordinary();
     if geteuid().is_root() {
         command.uid(uid.as_raw()).gid(gid.as_raw());
     }
+    clean(&mut command);
+    command.env("HOME", "/nonexistent");
+    command
+}
+
+/// The same on a host of its own, where the user has a home.
+pub fn command_on(host: &Namespace, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let (uid, gid, _) = ordinary();
+    let mut command = host.root_command("setpriv");
+    command
+        .args(["--reuid", &uid.to_string(), "--regid", &gid.to_string()])
+        .args(["--clear-groups", "--"])
+        .arg(program);
+    clean(&mut command);
+    command.env("HOME", &host.home);
+    command
+}
+
+/// Takes the caller's settings of libpq and its place away.
+fn clean(command: &mut Command) {
+    let (_, _, name) = ordinary();
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("PG") {
             command.env_remove(variable);
@@ -37,10 +59,8 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
         .env("USER", &name)
         .env("LOGNAME", &name)
-        .env("HOME", "/nonexistent")
-        .env("LC_ALL", "C.UTF-8");
-    command.current_dir("/");
-    command
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir("/");
 }
 
 /// Makes a folder that the ordinary user owns.
