@@ -31,6 +31,7 @@ layer() {
 on_a_cluster=(cluster registration clone promote_follow show daemon daemon_settings bad_days)
 # Tests that work on servers, whatever the way of reaching them.
 on_servers=(connections extension events instance unreachable mixed conformance configuration hosts)
+on_servers+=(node_service)
 
 arguments() {
     for name in "$@"; do

@@ -65,6 +65,8 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ClusterCleanup => cluster::cleanup::run(context).await,
         Command::NodeCheck => node::check::run(context).await,
         Command::NodeStatus => node::status::run(context).await,
+        Command::NodeService => node::service::run(context).await,
+        Command::NodeControl => node::control::run(context).await,
         Command::ServiceStatus => service::status::run(context).await,
         Command::ServicePause => service::pause::run(context, true).await,
         Command::ServiceUnpause => service::pause::run(context, false).await,
@@ -72,8 +74,6 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         | Command::WitnessRegister
         | Command::WitnessUnregister
         | Command::NodeRejoin
-        | Command::NodeService
-        | Command::NodeControl
         | Command::ClusterCrosscheck
         | Command::ClusterMatrix
         | Command::DaemonStart

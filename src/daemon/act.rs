@@ -8,12 +8,12 @@ use futures_util::future::join_all;
 use super::announcer::{self, Target};
 use super::gather::introduce;
 use super::peers;
-use super::receiver;
 use super::watch::Watch;
 use crate::events::Event;
 use crate::exit_code::ExitCode;
 use crate::failover::{Action, Announcement, CommandEnd, Finished, Notification, RecordChange, Where};
 use crate::metadata::{NodeRecord, functions, nodes, voting_term};
+use crate::operations::wal_receiver;
 use crate::placeholders;
 use crate::postgres::{Connection, QueryError};
 use crate::process::{self, ProcessError};
@@ -89,7 +89,7 @@ impl Watch {
                 let own = self.own_connection();
                 self.beside(async move {
                     let stopped = match own {
-                        Some(own) => receiver::stop(&own).await,
+                        Some(own) => wal_receiver::stop(&own).await,
                         None => false,
                     };
                     Finished::WalReceiverStopped(stopped)
@@ -162,7 +162,7 @@ impl Watch {
                 let pid = (!aside).then_some(self.identity.pid);
                 functions::set_repmgrd_pid(&connection, pid, &self.identity.pid_file).await
             }
-            Action::RestoreWalReceiver => receiver::restore(&connection).await,
+            Action::RestoreWalReceiver => wal_receiver::restore(&connection).await,
             Action::RecordOwnPromotion => record_own_promotion(&connection, self.own).await,
             Action::IncrementVotingTerm => voting_term::increment(&connection).await,
             _ => Ok(()),

@@ -16,7 +16,6 @@ mod pid_file;
 mod probe;
 mod process;
 mod questions;
-mod receiver;
 mod reload;
 mod signals;
 mod startup;

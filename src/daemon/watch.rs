@@ -11,13 +11,14 @@ use super::gather::{self, Gathered, Identity};
 use super::peers::Peers;
 use super::signals::{Request, Shutdown, Signals};
 use super::status::StatusLine;
-use super::{children, history, pid_file, receiver, reload};
+use super::{children, history, pid_file, reload};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::events::{Event, EventName};
 use crate::exit_code::ExitCode;
 use crate::failover::{self, Finished, Mode, Node, Observation, Phase, Promotion, Rule, Settings, State};
 use crate::metadata::{NodeRecord, functions};
+use crate::operations::wal_receiver;
 use crate::postgres::Connection;
 use crate::types::{NodeId, NodeType};
 
@@ -167,7 +168,7 @@ impl Watch {
         }
         gather::introduce(&connection, &self.identity).await;
         // A daemon that was killed in an election may have left the WAL receiver disabled.
-        if let Err(error) = receiver::restore(&connection).await {
+        if let Err(error) = wal_receiver::restore(&connection).await {
             crate::debug!("could not look whether the WAL receiver is disabled: {error}");
         }
         self.peers.keep(&record, Some(connection));

@@ -8,3 +8,4 @@ pub mod plan;
 pub mod promote;
 pub mod siblings;
 pub mod slots;
+pub mod wal_receiver;

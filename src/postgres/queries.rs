@@ -1,7 +1,12 @@
 //! Questions to a server, named by intent.
 
+use std::time::Duration;
+
 use super::{Connection, QueryError};
 use crate::types::{Lsn, RecoveryState, SystemIdentifier, TimelineId};
+
+/// A checkpoint writes all of shared_buffers at once.
+const CHECKPOINT_LIMIT: Duration = Duration::from_secs(600);
 
 /// `server_version_num`, such as 150018.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +76,21 @@ impl Connection {
     pub async fn has_replication_privilege(&self) -> Result<bool, QueryError> {
         let sql = "SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user";
         Ok(self.value(sql, &[]).await? == Some(true))
+    }
+
+    /// Whether the connected role may issue a CHECKPOINT: a superuser, and from PostgreSQL 15 on
+    /// a member of `pg_checkpoint`.
+    pub async fn may_checkpoint(&self) -> Result<bool, QueryError> {
+        self.has_role("pg_checkpoint").await
+    }
+
+    /// Issues a CHECKPOINT; on a busy server that takes its time.
+    pub async fn checkpoint(&mut self) -> Result<(), QueryError> {
+        let usual = self.deadlines().query;
+        self.set_query_deadline(CHECKPOINT_LIMIT);
+        let result = self.batch("CHECKPOINT").await;
+        self.set_query_deadline(usual);
+        result
     }
 
     /// Where a primary writes.

@@ -15,6 +15,7 @@ mod command_line;
 mod events;
 mod failover;
 mod node_check;
+mod node_service;
 mod promotion;
 mod registration;
 mod script;

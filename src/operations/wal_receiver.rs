@@ -1,6 +1,6 @@
-//! Stopping the own WAL receiver for the time of an election
+//! Stopping this node's WAL receiver for a time: during an election
 //! (`standby_disconnect_on_failover`), so that all nodes compare positions
-//! that no longer move.
+//! that no longer move, and for tests (`node control`).
 
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::sleep;
 
-use super::pid_file::exists;
 use crate::metadata::functions;
 use crate::postgres::{Connection, QueryError};
 
@@ -35,22 +34,33 @@ async fn try_stop(local: &Connection) -> Result<bool, QueryError> {
         );
         return Ok(false);
     }
+    hold(local).await?;
+    end(local).await
+}
+
+/// Keeps a WAL receiver that ends from being started again. Needs a superuser.
+pub async fn hold(local: &Connection) -> Result<(), QueryError> {
     let interval = local.setting_number(SETTING).await?.unwrap_or(0);
     if interval < A_DAY {
         set_interval(local, interval + A_DAY).await?;
         wait_for_setting(local, A_DAY).await?;
     }
+    Ok(())
+}
+
+/// Ends the WAL receiver, which is held; whether none runs any more.
+pub async fn end(local: &Connection) -> Result<bool, QueryError> {
     // A receiver that was just starting may come up once more.
     for _ in 0..2 {
-        let Some(pid) = functions::wal_receiver_pid(local).await?.filter(|pid| *pid > 0) else {
+        let Some(pid) = pid(local).await? else {
             return Ok(true);
         };
-        if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
+        if let Err(error) = kill(pid, Signal::SIGTERM) {
             crate::warning!("could not end the WAL receiver (PID {pid}): {error}");
             return Ok(false);
         }
         for _ in 0..300 {
-            if !exists(pid) {
+            if kill(pid, None).is_err() {
                 break;
             }
             sleep(Duration::from_millis(100)).await;
@@ -58,6 +68,12 @@ async fn try_stop(local: &Connection) -> Result<bool, QueryError> {
         sleep(Duration::from_secs(1)).await;
     }
     Ok(functions::wal_receiver_pid(local).await? == Some(0))
+}
+
+/// The WAL receiver's process, if one runs.
+pub async fn pid(local: &Connection) -> Result<Option<Pid>, QueryError> {
+    let pid = functions::wal_receiver_pid(local).await?;
+    Ok(pid.filter(|pid| *pid > 0).map(Pid::from_raw))
 }
 
 async fn wait_for_setting(local: &Connection, at_least: i64) -> Result<(), QueryError> {
