@@ -252,6 +252,12 @@ impl Turn<'_> {
             return self.decide_paced(Rule::UpstreamNotThere, format!("{title} {}", describe(&probe)));
         }
         self.act(Action::ResetVotingStatus);
+        if self.seen.local.notification == Some(Notification::Follow(upstream)) && self.may_be_attached_to(upstream) {
+            let told = self.name_notification(Notification::Follow(upstream));
+            self.watch(None);
+            self.check_target(upstream);
+            return self.decide_at_once(Rule::ToldToFollow, told);
+        }
         let to = self.on_primary();
         if self.is_witness() {
             self.act(Action::AdoptPrimary(upstream));
@@ -267,6 +273,15 @@ impl Turn<'_> {
         self.forget_loss();
         self.enter(Phase::Normal);
         self.decide_paced(Rule::UpstreamFound, format!("{title} is there"))
+    }
+
+    /// Whether the node that is about to be watched is one that this standby is not recorded at, and may be moved to.
+    fn may_be_attached_to(&self, upstream: NodeId) -> bool {
+        self.settings.automatic
+            && !self.is_witness()
+            && self.may_act()
+            && self.seen.local.recovery == RecoveryState::Standby
+            && self.own().is_some_and(|own| own.upstream != Some(upstream))
     }
 
     fn seek_upstream(mut self, search: bool, until: Duration) -> Decision {

@@ -40,6 +40,8 @@
 
 mod action;
 mod degraded;
+#[cfg(test)]
+mod driven;
 pub mod election;
 #[cfg(test)]
 mod election_tests;
@@ -57,6 +59,8 @@ mod state;
 mod step_tests;
 mod turn;
 mod voting;
+#[cfg(test)]
+mod voting_tests;
 
 use std::time::Duration;
 

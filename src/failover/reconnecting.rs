@@ -195,6 +195,8 @@ impl<'a> Turn<'a> {
             return Err(Box::new(self.decide_polling(Rule::NotificationDiscarded, reason)));
         }
         self.release_receiver();
+        // Holding back takes longer than those hold back that this node told to.
+        self.next.overtaking = None;
         let at = self.now + self.rerun_pause();
         self.enter(Phase::VotingAgain { at });
         Err(Box::new(self.decide_polling(Rule::ToldToVoteAgain, told)))

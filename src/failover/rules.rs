@@ -160,7 +160,7 @@ rules! {
         "The elected node has not given its word yet.";
     WaitedInVain = "waited-in-vain", "waiting" => "degraded",
         "The elected node gave no word within primary_notification_timeout.";
-    ToldToFollow = "told-to-follow", "reconnecting, electing, waiting, voting again, degraded" => "following",
+    ToldToFollow = "told-to-follow", "entering, reconnecting, electing, waiting, voting again, degraded" => "following",
         "This node was told to follow another one: check that it is a primary.";
     ToldToStay = "told-to-stay", "waiting" => "entering",
         "This node was told to stay with the old primary.";

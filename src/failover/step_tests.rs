@@ -2,212 +2,14 @@
 
 use std::time::Duration;
 
-use super::action::{Action, Announcement, Where};
-use super::observation::{
-    Answer, CommandEnd, ConnectFailure, Finished, Local, Node, Notification, Observation, Probe, RecordChange, Seen,
-};
+use super::action::{Action, Where};
+use super::driven::{Daemon, REFUSED, UP, announced, node, seen};
+use super::observation::{Answer, CommandEnd, ConnectFailure, Finished, Local, Notification, RecordChange, Seen};
 use super::rules::Rule;
-use super::settings::Settings;
-use super::state::{Cause, Decision, Mode, Phase, State};
-use crate::config::{Config, FailoverMode};
+use super::state::Cause;
+use crate::config::FailoverMode;
 use crate::exit_code::ExitCode;
-use crate::types::{Lsn, NodeId, NodeType, RecoveryState};
-
-const UP: Probe = Ok(RecoveryState::Primary);
-const REFUSED: Probe = Err(ConnectFailure::Refused);
-
-/// Node 2, standby of primary 1, with sibling 3.
-struct Daemon {
-    settings: Settings,
-    state: State,
-    now: Duration,
-    nodes: Vec<Node>,
-    local: Local,
-    upstream: Probe,
-    others: Vec<Seen>,
-    finished: Vec<Finished>,
-}
-
-fn node(id: i32, node_type: NodeType, upstream: Option<i32>) -> Node {
-    Node {
-        id: NodeId(id),
-        name: format!("n{id}"),
-        node_type,
-        upstream: upstream.map(NodeId),
-        active: true,
-        location: "default".into(),
-        priority: 100,
-    }
-}
-
-fn seen(id: i32, recovery: RecoveryState) -> Seen {
-    Seen {
-        node: NodeId(id),
-        reached: Ok(()),
-        daemon_registered: Answer::Yes,
-        daemon_running: Answer::Yes,
-        daemon_paused: Answer::No,
-        recovery,
-        receive_lsn: Some(Lsn(500)),
-        timeline: None,
-        upstream_last_seen: None,
-        upstream: Some(NodeId(1)),
-        wal_receiver: Answer::No,
-        followable: Answer::Yes,
-    }
-}
-
-impl Daemon {
-    fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config {
-            node_id: 2,
-            failover: FailoverMode::Automatic,
-            reconnect_attempts: 3,
-            reconnect_interval: Duration::from_secs(5),
-            ..Config::default()
-        };
-        change(&mut config);
-        Daemon {
-            settings: Settings::from_config(&config),
-            state: State::new(NodeId(2)),
-            now: Duration::ZERO,
-            nodes: vec![
-                node(1, NodeType::Primary, None),
-                node(2, NodeType::Standby, Some(1)),
-                node(3, NodeType::Standby, Some(1)),
-            ],
-            local: Local {
-                recovery: RecoveryState::Standby,
-                receive_lsn: Some(Lsn(1000)),
-                replay_paused: Answer::No,
-                wal_message_age: None,
-                notification: None,
-                paused: Answer::No,
-                voting_term: Some(1),
-                registered: Answer::Yes,
-            },
-            upstream: UP,
-            others: vec![seen(3, RecoveryState::Standby)],
-            finished: Vec::new(),
-        }
-    }
-
-    /// One turn, at the time at which it is due.
-    fn turn(&mut self) -> Decision {
-        let needs = self.state.needs(self.now);
-        let answers = self.local.recovery != RecoveryState::Unknown;
-        let observation = Observation {
-            now: self.now,
-            local: self.local.clone(),
-            nodes: answers.then(|| self.nodes.clone()),
-            own_record_on_primary: None,
-            upstream: needs.upstream.map(|_| self.upstream),
-            others: self
-                .others
-                .iter()
-                .filter(|seen| needs.ask.contains(&seen.node))
-                .cloned()
-                .collect(),
-            finished: std::mem::take(&mut self.finished),
-        };
-        let decision = super::step(&self.settings, &self.state, &observation);
-        self.state = decision.next.clone();
-        if decision.actions.contains(&Action::ResetVotingStatus) {
-            self.local.notification = None;
-        }
-        self.now = decision.wake_at.max(self.now + Duration::from_millis(1));
-        decision
-    }
-
-    /// Turns until a rule applies.
-    #[track_caller]
-    fn until(&mut self, rule: Rule) -> Decision {
-        let mut passed = Vec::new();
-        for _ in 0..500 {
-            let decision = self.turn();
-            if decision.rule == rule {
-                return decision;
-            }
-            passed.push(decision.rule.name());
-        }
-        panic!(
-            "{} never applied; last: {:?}",
-            rule.name(),
-            &passed[passed.len() - 20..]
-        );
-    }
-
-    /// Lets an hour pass in which a rule must not apply.
-    #[track_caller]
-    fn never(&mut self, rule: Rule) {
-        let end = self.now + Duration::from_secs(3600);
-        while self.now < end {
-            let decision = self.turn();
-            assert_ne!(decision.rule, rule, "{}", decision.reason);
-        }
-    }
-
-    /// Watches its upstream for a minute.
-    fn watching(change: impl FnOnce(&mut Config)) -> Self {
-        let mut daemon = Daemon::new(change);
-        daemon.until(Rule::UpstreamSeen);
-        let end = daemon.now + Duration::from_secs(60);
-        while daemon.now < end {
-            daemon.turn();
-        }
-        daemon
-    }
-
-    /// Has just begun to run its promote command.
-    fn promoting() -> Self {
-        let mut daemon = Daemon::watching(|_| ());
-        daemon.upstream = REFUSED;
-        let decision = daemon.until(Rule::ElectionWon);
-        assert!(decision.actions.contains(&Action::RunPromoteCommand));
-        daemon
-    }
-
-    fn cause(&self) -> Option<Cause> {
-        match self.state.mode {
-            Mode::Standby(Phase::Degraded { cause, .. }) => Some(cause),
-            _ => None,
-        }
-    }
-}
-
-fn announced<'a>(decision: &'a Decision, event: &str) -> Option<&'a Announcement> {
-    decision.actions.iter().find_map(|action| match action {
-        Action::Announce(announcement) if announcement.event == event => Some(announcement),
-        _ => None,
-    })
-}
-
-#[test]
-fn a_lost_primary_is_given_up_on_the_clock() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    let lost = daemon.until(Rule::UpstreamLost);
-    let lost_at = lost.next.lost_at.expect("it is lost");
-    assert_eq!(
-        announced(&lost, "repmgrd_upstream_disconnect").map(|event| event.to),
-        Some(Where::Nowhere)
-    );
-    let begins = daemon.until(Rule::ElectionBegins);
-    // Three attempts, five seconds apart, the first of which is the probe that failed.
-    assert_eq!(begins.wake_at - lost_at, Duration::from_secs(10));
-}
-
-#[test]
-fn attempts_of_zero_or_one_begin_the_election_with_the_first_failure() {
-    for attempts in [0, 1] {
-        let mut daemon = Daemon::watching(|config| config.reconnect_attempts = attempts);
-        daemon.upstream = REFUSED;
-        let lost = daemon.until(Rule::UpstreamLost);
-        let begins = daemon.turn();
-        assert_eq!(begins.rule, Rule::ElectionBegins);
-        assert!(begins.wake_at - lost.wake_at < Duration::from_millis(10));
-    }
-}
+use crate::types::{NodeId, NodeType, RecoveryState};
 
 #[test]
 fn a_refused_login_never_starts_a_failover() {
@@ -285,21 +87,6 @@ fn manual_and_paused_nodes_do_not_follow_when_notified() {
 }
 
 #[test]
-fn voting_again_announces_no_return_of_the_upstream() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    daemon.until(Rule::UpstreamLost);
-    daemon.local.notification = Some(Notification::RerunElection);
-    daemon.until(Rule::ToldToVoteAgain);
-    let mut rule = Rule::ToldToVoteAgain;
-    while rule != Rule::ElectionWon {
-        let decision = daemon.turn();
-        assert!(announced(&decision, "repmgrd_upstream_reconnect").is_none());
-        rule = decision.rule;
-    }
-}
-
-#[test]
 fn a_promotion_counts_by_the_servers_state_and_not_by_the_command() {
     // Killed, and nothing happened: a failure.
     let mut daemon = Daemon::promoting();
@@ -355,113 +142,6 @@ fn the_old_primary_back_during_the_promotion_aborts_it() {
         value: Notification::Follow(NodeId(1))
     }));
     daemon.until(Rule::UpstreamFound);
-}
-
-#[test]
-fn a_winner_that_does_not_act_is_passed_over() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    daemon.others[0].receive_lsn = Some(Lsn(2000));
-    daemon.until(Rule::ElectionLost);
-    let lost_at = daemon.now;
-    let announced = daemon.until(Rule::OvertakingAnnounced);
-    assert!(announced.wake_at - lost_at >= daemon.settings.promote_timeout - Duration::from_secs(5));
-    assert!(announced.actions.contains(&Action::Notify {
-        nodes: vec![NodeId(3)],
-        value: Notification::RerunElection
-    }));
-    daemon.until(Rule::ElectionWon);
-}
-
-/// Two better nodes did not act. The second of them may have given up the first one just as this node did the second.
-#[test]
-fn every_better_node_is_told_before_it_is_overtaken() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.nodes.push(node(4, NodeType::Standby, Some(1)));
-    daemon.nodes.push(node(5, NodeType::Standby, Some(1)));
-    let others = [(3, 3000), (4, 2000), (5, 500)];
-    daemon.others = others
-        .map(|(id, position)| Seen {
-            receive_lsn: Some(Lsn(position)),
-            ..seen(id, RecoveryState::Standby)
-        })
-        .to_vec();
-    daemon.upstream = REFUSED;
-    let announced = daemon.until(Rule::OvertakingAnnounced);
-    assert!(announced.actions.contains(&Action::Notify {
-        nodes: vec![NodeId(3), NodeId(4)],
-        value: Notification::RerunElection
-    }));
-    let from = daemon.now;
-    // What was told holds for fewer of them, too.
-    daemon.others[0] = Seen::unreachable(NodeId(3), ConnectFailure::Silent);
-    daemon.until(Rule::ElectionWon);
-    assert!(daemon.now - from >= daemon.settings.settle - Duration::from_secs(2));
-}
-
-/// The first better node was told to hold back, and then another one turns out to be better as well.
-#[test]
-fn a_better_node_that_was_not_told_yet_is_told_before_it_is_overtaken() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    daemon.others[0].receive_lsn = Some(Lsn(3000));
-    daemon.others[0].daemon_running = Answer::No;
-    daemon.until(Rule::OvertakingAnnounced);
-    daemon.nodes.push(node(4, NodeType::Standby, Some(1)));
-    let late = Seen {
-        receive_lsn: Some(Lsn(2000)),
-        daemon_running: Answer::No,
-        ..seen(4, RecoveryState::Standby)
-    };
-    daemon.others.push(late);
-    let announced = daemon.until(Rule::OvertakingAnnounced);
-    assert!(announced.actions.contains(&Action::Notify {
-        nodes: vec![NodeId(3), NodeId(4)],
-        value: Notification::RerunElection
-    }));
-    daemon.until(Rule::ElectionWon);
-}
-
-/// The word of a worse node that is about to take this one's place counts until the decision.
-#[test]
-fn a_node_told_to_vote_again_in_its_election_holds_back() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    daemon.until(Rule::ElectionBegins);
-    daemon.local.notification = Some(Notification::RerunElection);
-    let told = daemon.turn();
-    assert_eq!(told.rule, Rule::ToldToVoteAgain);
-    assert!(told.actions.contains(&Action::ResetVotingStatus));
-    let from = daemon.now;
-    daemon.until(Rule::ElectionWon);
-    assert!(daemon.now - from >= daemon.settings.settle * 2 - Duration::from_secs(2));
-}
-
-/// Whoever was told holds back for a while only, so what was announced before another node was elected is worth nothing.
-#[test]
-fn an_old_announcement_does_not_count_after_another_node_was_elected() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    daemon.others[0].receive_lsn = Some(Lsn(3000));
-    daemon.others[0].daemon_running = Answer::No;
-    daemon.until(Rule::OvertakingAnnounced);
-    daemon.others[0].daemon_running = Answer::Yes;
-    daemon.until(Rule::ElectionLost);
-    daemon.others[0].daemon_running = Answer::No;
-    daemon.until(Rule::OvertakingAnnounced);
-    daemon.until(Rule::ElectionWon);
-}
-
-#[test]
-fn a_dead_daemon_is_not_waited_for() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    daemon.others[0].receive_lsn = Some(Lsn(2000));
-    daemon.others[0].daemon_running = Answer::No;
-    daemon.until(Rule::UpstreamLost);
-    let from = daemon.now;
-    daemon.until(Rule::ElectionWon);
-    assert!(daemon.now - from < Duration::from_secs(20));
 }
 
 #[test]
@@ -529,6 +209,21 @@ fn a_demoted_upstream_without_a_new_primary_is_waited_for() {
     daemon.upstream = UP;
     daemon.until(Rule::UpstreamFound);
     assert_eq!(daemon.state.upstream, Some(NodeId(3)));
+}
+
+/// Its record had lost the upstream, and the new primary told it before it found out by itself.
+#[test]
+fn a_standby_without_an_upstream_is_attached_to_the_primary_that_calls_it() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = Ok(RecoveryState::Standby);
+    daemon.until(Rule::NoUpstream);
+    daemon.others = vec![seen(3, RecoveryState::Primary)];
+    daemon.until(Rule::PrimaryDiscovered);
+    daemon.upstream = UP;
+    daemon.local.notification = Some(Notification::Follow(NodeId(3)));
+    daemon.until(Rule::ToldToFollow);
+    let follow = daemon.until(Rule::FollowBegins);
+    assert!(follow.actions.contains(&Action::RunFollowCommand(NodeId(3))));
 }
 
 #[test]
@@ -610,82 +305,6 @@ fn degraded_for_too_long_ends_the_daemon() {
     let end = daemon.until(Rule::DegradedTooLong);
     assert!(end.actions.contains(&Action::Exit(ExitCode::MonitoringTimeout)));
     assert!(daemon.now - from >= Duration::from_secs(98));
-}
-
-#[test]
-fn the_own_id_promotes_who_waits_unless_that_is_ruled_out() {
-    let waiting = |change: fn(&mut Daemon)| {
-        let mut daemon = Daemon::watching(|_| ());
-        daemon.upstream = REFUSED;
-        daemon.others[0].receive_lsn = Some(Lsn(2000));
-        daemon.until(Rule::ElectionLost);
-        change(&mut daemon);
-        daemon.local.notification = Some(Notification::Follow(NodeId(2)));
-        daemon.turn()
-    };
-    let told = waiting(|_| ());
-    assert_eq!(told.rule, Rule::ToldToPromote);
-    assert!(told.actions.contains(&Action::RunPromoteCommand));
-    assert_eq!(
-        waiting(|daemon| daemon.local.paused = Answer::Yes).rule,
-        Rule::NotificationDiscarded
-    );
-    assert_eq!(
-        waiting(|daemon| daemon.nodes[1].priority = 0).rule,
-        Rule::NotificationDiscarded
-    );
-}
-
-#[test]
-fn the_old_primarys_id_ends_the_wait() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    daemon.others[0].receive_lsn = Some(Lsn(2000));
-    daemon.until(Rule::ElectionLost);
-    daemon.local.notification = Some(Notification::Follow(NodeId(1)));
-    daemon.until(Rule::ToldToStay);
-    // It is gone again: degraded, and in time another vote.
-    daemon.until(Rule::UpstreamNotThere);
-    daemon.until(Rule::VoteAgain);
-}
-
-#[test]
-fn failover_delay_is_kept() {
-    let mut daemon = Daemon::watching(|config| config.failover_delay = Duration::from_secs(7));
-    daemon.upstream = REFUSED;
-    let begins = daemon.until(Rule::ElectionBegins);
-    let due = begins.wake_at;
-    // A result that has nothing to do with it wakes the daemon early.
-    daemon.now -= Duration::from_secs(3);
-    assert_eq!(daemon.turn().rule, Rule::ElectionDelayed);
-    assert_eq!(daemon.now, due);
-    daemon.until(Rule::ElectionWon);
-}
-
-#[test]
-fn a_successor_bars_the_election() {
-    let mut daemon = Daemon::watching(|_| ());
-    daemon.upstream = REFUSED;
-    daemon.until(Rule::ElectionBegins);
-    daemon.state.successor = Some(NodeId(3));
-    daemon.others = vec![Seen::unreachable(NodeId(3), ConnectFailure::Silent)];
-    assert_eq!(daemon.turn().rule, Rule::SuccessorKnown);
-}
-
-#[test]
-fn a_vetoed_election_is_run_again() {
-    let mut daemon = Daemon::watching(|config| config.failover_validation_command = "false".into());
-    daemon.upstream = REFUSED;
-    daemon.until(Rule::ElectionWon);
-    daemon.finished = vec![Finished::Validation(CommandEnd::Signalled(15))];
-    let rejected = daemon.until(Rule::ValidationRejected);
-    assert!(rejected.actions.contains(&Action::Notify {
-        nodes: vec![NodeId(3)],
-        value: Notification::RerunElection
-    }));
-    let from = daemon.now;
-    daemon.until(Rule::ElectionWon);
-    assert!(daemon.now - from >= daemon.settings.rerun_interval - Duration::from_secs(2));
 }
 
 #[test]

@@ -1,0 +1,248 @@
+//! Elections turn by turn: who waits for whom, who holds back, who takes whose place.
+
+use std::time::Duration;
+
+use super::action::{Action, Where};
+use super::driven::{Daemon, REFUSED, announced, node, seen};
+use super::observation::{Answer, CommandEnd, ConnectFailure, Finished, Notification, Seen};
+use super::rules::Rule;
+use crate::types::{Lsn, NodeId, NodeType, RecoveryState};
+
+#[test]
+fn a_lost_primary_is_given_up_on_the_clock() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    let lost = daemon.until(Rule::UpstreamLost);
+    let lost_at = lost.next.lost_at.expect("it is lost");
+    assert_eq!(
+        announced(&lost, "repmgrd_upstream_disconnect").map(|event| event.to),
+        Some(Where::Nowhere)
+    );
+    let begins = daemon.until(Rule::ElectionBegins);
+    // Three attempts, five seconds apart, the first of which is the probe that failed.
+    assert_eq!(begins.wake_at - lost_at, Duration::from_secs(10));
+}
+
+#[test]
+fn attempts_of_zero_or_one_begin_the_election_with_the_first_failure() {
+    for attempts in [0, 1] {
+        let mut daemon = Daemon::watching(|config| config.reconnect_attempts = attempts);
+        daemon.upstream = REFUSED;
+        let lost = daemon.until(Rule::UpstreamLost);
+        let begins = daemon.turn();
+        assert_eq!(begins.rule, Rule::ElectionBegins);
+        assert!(begins.wake_at - lost.wake_at < Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn voting_again_announces_no_return_of_the_upstream() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::UpstreamLost);
+    daemon.local.notification = Some(Notification::RerunElection);
+    daemon.until(Rule::ToldToVoteAgain);
+    let mut rule = Rule::ToldToVoteAgain;
+    while rule != Rule::ElectionWon {
+        let decision = daemon.turn();
+        assert!(announced(&decision, "repmgrd_upstream_reconnect").is_none());
+        rule = decision.rule;
+    }
+}
+
+#[test]
+fn a_winner_that_does_not_act_is_passed_over() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(2000));
+    daemon.until(Rule::ElectionLost);
+    let lost_at = daemon.now;
+    let announced = daemon.until(Rule::OvertakingAnnounced);
+    assert!(announced.wake_at - lost_at >= daemon.settings.promote_timeout - Duration::from_secs(5));
+    assert!(announced.actions.contains(&Action::Notify {
+        nodes: vec![NodeId(3)],
+        value: Notification::RerunElection
+    }));
+    daemon.until(Rule::ElectionWon);
+}
+
+/// Two better nodes did not act. The second of them may have given up the first one just as this node did the second.
+#[test]
+fn every_better_node_is_told_before_it_is_overtaken() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.nodes.push(node(4, NodeType::Standby, Some(1)));
+    daemon.nodes.push(node(5, NodeType::Standby, Some(1)));
+    let others = [(3, 3000), (4, 2000), (5, 500)];
+    daemon.others = others
+        .map(|(id, position)| Seen {
+            receive_lsn: Some(Lsn(position)),
+            ..seen(id, RecoveryState::Standby)
+        })
+        .to_vec();
+    daemon.upstream = REFUSED;
+    let announced = daemon.until(Rule::OvertakingAnnounced);
+    assert!(announced.actions.contains(&Action::Notify {
+        nodes: vec![NodeId(3), NodeId(4)],
+        value: Notification::RerunElection
+    }));
+    let from = daemon.now;
+    // What was told holds for fewer of them, too.
+    daemon.others[0] = Seen::unreachable(NodeId(3), ConnectFailure::Silent);
+    daemon.until(Rule::ElectionWon);
+    assert!(daemon.now - from >= daemon.settings.settle - Duration::from_secs(2));
+}
+
+/// The first better node was told to hold back, and then another one turns out to be better as well.
+#[test]
+fn a_better_node_that_was_not_told_yet_is_told_before_it_is_overtaken() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(3000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.nodes.push(node(4, NodeType::Standby, Some(1)));
+    let late = Seen {
+        receive_lsn: Some(Lsn(2000)),
+        daemon_running: Answer::No,
+        ..seen(4, RecoveryState::Standby)
+    };
+    daemon.others.push(late);
+    let announced = daemon.until(Rule::OvertakingAnnounced);
+    assert!(announced.actions.contains(&Action::Notify {
+        nodes: vec![NodeId(3), NodeId(4)],
+        value: Notification::RerunElection
+    }));
+    daemon.until(Rule::ElectionWon);
+}
+
+/// The word of a worse node that is about to take this one's place counts until the decision.
+#[test]
+fn a_node_told_to_vote_again_in_its_election_holds_back() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionBegins);
+    daemon.local.notification = Some(Notification::RerunElection);
+    let told = daemon.turn();
+    assert_eq!(told.rule, Rule::ToldToVoteAgain);
+    assert!(told.actions.contains(&Action::ResetVotingStatus));
+    let from = daemon.now;
+    daemon.until(Rule::ElectionWon);
+    assert!(daemon.now - from >= daemon.settings.settle * 2 - Duration::from_secs(2));
+}
+
+/// Whoever was told holds back for a while only, so what was announced before another node was elected is worth nothing.
+#[test]
+fn an_old_announcement_does_not_count_after_another_node_was_elected() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(3000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.others[0].daemon_running = Answer::Yes;
+    daemon.until(Rule::ElectionLost);
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.until(Rule::ElectionWon);
+}
+
+/// Holding back itself takes longer than the one holds back that this node had told to.
+#[test]
+fn an_announcement_does_not_count_after_this_node_was_told_to_hold_back() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(3000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.local.notification = Some(Notification::RerunElection);
+    daemon.until(Rule::ToldToVoteAgain);
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.until(Rule::ElectionWon);
+}
+
+#[test]
+fn a_dead_daemon_is_not_waited_for() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(2000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::UpstreamLost);
+    let from = daemon.now;
+    daemon.until(Rule::ElectionWon);
+    assert!(daemon.now - from < Duration::from_secs(20));
+}
+
+#[test]
+fn the_own_id_promotes_who_waits_unless_that_is_ruled_out() {
+    let waiting = |change: fn(&mut Daemon)| {
+        let mut daemon = Daemon::watching(|_| ());
+        daemon.upstream = REFUSED;
+        daemon.others[0].receive_lsn = Some(Lsn(2000));
+        daemon.until(Rule::ElectionLost);
+        change(&mut daemon);
+        daemon.local.notification = Some(Notification::Follow(NodeId(2)));
+        daemon.turn()
+    };
+    let told = waiting(|_| ());
+    assert_eq!(told.rule, Rule::ToldToPromote);
+    assert!(told.actions.contains(&Action::RunPromoteCommand));
+    assert_eq!(
+        waiting(|daemon| daemon.local.paused = Answer::Yes).rule,
+        Rule::NotificationDiscarded
+    );
+    assert_eq!(
+        waiting(|daemon| daemon.nodes[1].priority = 0).rule,
+        Rule::NotificationDiscarded
+    );
+}
+
+#[test]
+fn the_old_primarys_id_ends_the_wait() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(2000));
+    daemon.until(Rule::ElectionLost);
+    daemon.local.notification = Some(Notification::Follow(NodeId(1)));
+    daemon.until(Rule::ToldToStay);
+    // It is gone again: degraded, and in time another vote.
+    daemon.until(Rule::UpstreamNotThere);
+    daemon.until(Rule::VoteAgain);
+}
+
+#[test]
+fn failover_delay_is_kept() {
+    let mut daemon = Daemon::watching(|config| config.failover_delay = Duration::from_secs(7));
+    daemon.upstream = REFUSED;
+    let begins = daemon.until(Rule::ElectionBegins);
+    let due = begins.wake_at;
+    // A result that has nothing to do with it wakes the daemon early.
+    daemon.now -= Duration::from_secs(3);
+    assert_eq!(daemon.turn().rule, Rule::ElectionDelayed);
+    assert_eq!(daemon.now, due);
+    daemon.until(Rule::ElectionWon);
+}
+
+#[test]
+fn a_successor_bars_the_election() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionBegins);
+    daemon.state.successor = Some(NodeId(3));
+    daemon.others = vec![Seen::unreachable(NodeId(3), ConnectFailure::Silent)];
+    assert_eq!(daemon.turn().rule, Rule::SuccessorKnown);
+}
+
+#[test]
+fn a_vetoed_election_is_run_again() {
+    let mut daemon = Daemon::watching(|config| config.failover_validation_command = "false".into());
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionWon);
+    daemon.finished = vec![Finished::Validation(CommandEnd::Signalled(15))];
+    let rejected = daemon.until(Rule::ValidationRejected);
+    assert!(rejected.actions.contains(&Action::Notify {
+        nodes: vec![NodeId(3)],
+        value: Notification::RerunElection
+    }));
+    let from = daemon.now;
+    daemon.until(Rule::ElectionWon);
+    assert!(daemon.now - from >= daemon.settings.rerun_interval - Duration::from_secs(2));
+}
