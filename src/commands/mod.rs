@@ -22,6 +22,7 @@ pub mod records;
 pub mod service;
 mod source;
 pub mod standby;
+pub mod witness;
 
 use std::path::PathBuf;
 
@@ -60,6 +61,8 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::StandbyUnregister => standby::unregister::run(context).await,
         Command::StandbyPromote => standby::promote::run(context).await,
         Command::StandbyFollow => standby::follow::run(context).await,
+        Command::WitnessRegister => witness::register::run(context).await,
+        Command::WitnessUnregister => witness::unregister::run(context).await,
         Command::ClusterShow => cluster::show::run(context).await,
         Command::ClusterEvent => cluster::event::run(context).await,
         Command::ClusterCleanup => cluster::cleanup::run(context).await,
@@ -71,8 +74,6 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ServicePause => service::pause::run(context, true).await,
         Command::ServiceUnpause => service::pause::run(context, false).await,
         Command::StandbySwitchover
-        | Command::WitnessRegister
-        | Command::WitnessUnregister
         | Command::NodeRejoin
         | Command::ClusterCrosscheck
         | Command::ClusterMatrix

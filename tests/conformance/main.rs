@@ -22,3 +22,4 @@ mod script;
 mod slots;
 mod status;
 mod unregistration;
+mod witness;

@@ -250,9 +250,9 @@ fn without_age(text: &str) -> String {
         let unit = &words[at];
         let is_age = unit.starts_with("second(s)") || unit.starts_with("sec(s)");
         if is_age || unit.starts_with("seconds") {
-            let number = words[at - 1].trim_start_matches('(');
-            if number.chars().all(|c| c.is_ascii_digit()) {
-                words[at - 1] = "AGE".to_owned();
+            let before = words[at - 1].trim_end_matches(|c: char| c.is_ascii_digit());
+            if before.len() < words[at - 1].len() {
+                words[at - 1] = format!("{before}AGE");
             }
         }
     }

@@ -1,0 +1,4 @@
+//! `repmgr witness`: servers of their own that only take part in majorities.
+
+pub mod register;
+pub mod unregister;
