@@ -65,6 +65,8 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::WitnessUnregister => witness::unregister::run(context).await,
         Command::ClusterShow => cluster::show::run(context).await,
         Command::ClusterEvent => cluster::event::run(context).await,
+        Command::ClusterMatrix => cluster::matrix::run(context).await,
+        Command::ClusterCrosscheck => cluster::crosscheck::run(context).await,
         Command::ClusterCleanup => cluster::cleanup::run(context).await,
         Command::NodeCheck => node::check::run(context).await,
         Command::NodeStatus => node::status::run(context).await,
@@ -73,12 +75,9 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ServiceStatus => service::status::run(context).await,
         Command::ServicePause => service::pause::run(context, true).await,
         Command::ServiceUnpause => service::pause::run(context, false).await,
-        Command::StandbySwitchover
-        | Command::NodeRejoin
-        | Command::ClusterCrosscheck
-        | Command::ClusterMatrix
-        | Command::DaemonStart
-        | Command::DaemonStop => not_available(command),
+        Command::StandbySwitchover | Command::NodeRejoin | Command::DaemonStart | Command::DaemonStop => {
+            not_available(command)
+        }
     }
 }
 

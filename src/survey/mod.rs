@@ -1,14 +1,19 @@
 //! All nodes at once: probed in parallel, each with a verdict and its reason.
 //!
-//! `probe` asks, `verdict` judges what was seen: the latter is pure.
+//! `probe` asks, `verdict` judges what was seen; `views` asks all nodes what
+//! they can connect to, `links` puts it together. `verdict` and `links` are pure.
 
+mod links;
 mod primary;
 mod probe;
 mod verdict;
+mod views;
 
+pub use links::{Link, Links, Problem};
 pub use primary::{PrimarySearch, live_primary, search_primary};
 pub use probe::{Attached, DaemonState, Observation, OwnRecord, Reachability, Subject, probe};
 pub use verdict::{Verdict, verdict};
+pub use views::{Asking, Views};
 
 use crate::conninfo::Conninfo;
 use crate::metadata::NodeRecord;

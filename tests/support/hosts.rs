@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 
 use super::cluster::Cluster;
 use super::network::{Namespace, Network};
+use super::server::Server;
 use super::stage::{self, Stage};
 use super::{eventually, user};
 
@@ -89,6 +90,43 @@ impl Hosts {
     pub fn up_with(name: &str, count: u32, server_settings: &str, settings: &str) -> Option<Hosts> {
         let hosts = Hosts::new(name, count)?;
         hosts.bring_up(server_settings, settings);
+        Some(hosts)
+    }
+
+    /// `count` hosts, some of which run the original and its PostgreSQL, the others ours. All find `repmgr` in the
+    /// same place, as the original expects it. Where the original is not staged, the layer `conformance` is skipped.
+    pub fn mixed(name: &str, count: u32, of_the_original: &[u32]) -> Option<Hosts> {
+        let Some(original) = stage::original() else {
+            super::skip(
+                "conformance",
+                "the original is not staged; run: scripts/stage-original.sh",
+            );
+            return None;
+        };
+        let mut hosts = Hosts::new(name, count)?;
+        let place = hosts.folder.join("bin");
+        user::folder(&place);
+        for program in ["repmgr", "repmgrd"] {
+            let path = place.join(program);
+            user::write(&path, &format!("#!/bin/sh\nexec \"$HOME/bin/{program}\" \"$@\"\n"));
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("the mode of a program");
+        }
+        for id in 1..=count {
+            let host = hosts.host(id).clone();
+            let of_the_original = of_the_original.contains(&id);
+            let node = hosts.node_mut(id);
+            if of_the_original {
+                node.server = Server::on_host(&node.server.folder.clone(), original, host.clone());
+            }
+            let programs: &Path = if of_the_original {
+                &original.bindir
+            } else {
+                stage::programs()
+            };
+            std::os::unix::fs::symlink(programs, host.home.join("bin")).expect("the programs of a host");
+            node.programs.clone_from(&place);
+            node.write_config("");
+        }
         Some(hosts)
     }
 
