@@ -6,7 +6,8 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
@@ -146,6 +147,19 @@ async fn read_all(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Strin
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Whether a process lives, of whatever user; one that has ended and was not waited for yet does not (proc(5): state Z).
+pub fn is_alive(pid: i32) -> bool {
+    if pid <= 0 || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+        return false;
+    }
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The command name in parentheses may contain anything; the fields are counted after it.
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, fields)| fields.trim_start().chars().next());
+    !matches!(state, Some('Z' | 'X'))
+}
+
 /// One word for the shell, quoted so that it arrives as it is.
 pub fn shell_quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
@@ -206,6 +220,25 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, ProcessError::TimedOut { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_was_not_waited_for_is_dead() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let died = (0..400).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            !is_alive(pid)
+        });
+        let is_listed = kill(Pid::from_raw(pid), None).is_ok();
+        child.wait().unwrap();
+        assert!(died && is_listed);
+    }
+
+    #[test]
+    fn a_process_of_another_user_is_alive() {
+        assert!(is_alive(1));
+        assert!(!is_alive(0) && !is_alive(-1));
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ pub mod catalogue;
 mod checks;
 pub mod cluster;
 pub mod connecting;
+pub mod daemon;
 mod help;
 mod manual;
 pub mod node;
@@ -75,9 +76,9 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ServiceStatus => service::status::run(context).await,
         Command::ServicePause => service::pause::run(context, true).await,
         Command::ServiceUnpause => service::pause::run(context, false).await,
-        Command::StandbySwitchover | Command::NodeRejoin | Command::DaemonStart | Command::DaemonStop => {
-            not_available(command)
-        }
+        Command::DaemonStart => daemon::start::run(context).await,
+        Command::DaemonStop => daemon::stop::run(context).await,
+        Command::StandbySwitchover | Command::NodeRejoin => not_available(command),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod data_directory;
 mod files;
 pub mod replication_configuration;
 pub mod server_control;
+pub mod service_command;
 
 use std::path::PathBuf;
 

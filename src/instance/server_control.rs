@@ -1,15 +1,11 @@
 //! Starting, stopping, restarting, reloading and promoting the server on this
 //! host, by the configured `service_*_command` or by `pg_ctl`.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
-use nix::unistd::mkstemp;
-use tokio::process::Command;
-
 use super::program;
+use super::service_command::{self, Failure};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
@@ -104,21 +100,17 @@ pub async fn run(config: &Config, action: Action, data_directory: &Path, limit: 
         .detail(format!("command was: {command}"))
         .detail(detail)
     };
-    let output = OutputFile::new().map_err(|error| failed(format!("no file for its output: {error}")))?;
-    let status = spawn_and_wait(&command, &output, limit)
-        .await
-        .map_err(|error| failed(format!("it could not be started: {error}")))?;
-    match status {
-        Some(status) if status.success() => {
-            if let Some(path) = output.release() {
-                info!("the server writes its output to \"{}\"", path.display());
-                crate::hint!("set logging_collector in postgresql.conf, or \"-l\" in pg_ctl_options");
-            }
+    match service_command::run(&command, limit).await {
+        Ok(None) => Ok(()),
+        Ok(Some(path)) => {
+            info!("the server writes its output to \"{}\"", path.display());
+            crate::hint!("set logging_collector in postgresql.conf, or \"-l\" in pg_ctl_options");
             Ok(())
         }
-        Some(status) => Err(failed(format!("it ended with {status}; its output: {}", output.tail()))),
-        None => Err(failed(format!("it has not ended after {} seconds", limit.as_secs()))
-            .hint("it was not ended; look whether it still runs")),
+        Err(failure @ Failure::StillRunning(_)) => {
+            Err(failed(failure.to_string()).hint("it was not ended; look whether it still runs"))
+        }
+        Err(failure) => Err(failed(failure.to_string())),
     }
 }
 
@@ -132,81 +124,6 @@ pub async fn restart(config: &Config, data_directory: &Path) -> Result<()> {
     }
     run(config, Action::Stop, data_directory, Action::Stop.default_limit()).await?;
     run(config, Action::Start, data_directory, Action::Start.default_limit()).await
-}
-
-async fn spawn_and_wait(command: &str, output: &OutputFile, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
-    // Own process group: Ctrl-C is meant for this program, not for the server it starts.
-    let mut child = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(command)
-        .stdin(Stdio::null())
-        .stdout(output.file.try_clone()?)
-        .stderr(output.file.try_clone()?)
-        .process_group(0)
-        .spawn()?;
-    match tokio::time::timeout(limit, child.wait()).await {
-        Ok(status) => status.map(Some),
-        Err(_) => Ok(None),
-    }
-}
-
-/// Where a command writes. A pipe would not do: the server that `pg_ctl` starts inherits it, so its
-/// end would never come, and the server's log would be lost once nobody reads it.
-struct OutputFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl OutputFile {
-    fn new() -> std::io::Result<OutputFile> {
-        let (descriptor, path) = mkstemp(&std::env::temp_dir().join("repmgr_command.XXXXXX"))?;
-        Ok(OutputFile {
-            path,
-            file: File::from(descriptor),
-        })
-    }
-
-    /// The last lines, for a person.
-    fn tail(&self) -> String {
-        let text = std::fs::read(&self.path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        match lines.len() {
-            0 => "none".to_owned(),
-            count => lines[count.saturating_sub(5)..].join("\n"),
-        }
-    }
-
-    /// The path of the file if another process goes on writing to it and it therefore stays.
-    fn release(&self) -> Option<PathBuf> {
-        is_open_elsewhere(&self.path).then(|| self.path.clone())
-    }
-}
-
-impl Drop for OutputFile {
-    fn drop(&mut self) {
-        if !is_open_elsewhere(&self.path) {
-            // A left-over in the temporary directory is no reason to fail.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Whether another process of this user has the file open (Linux: "proc(5)").
-fn is_open_elsewhere(path: &Path) -> bool {
-    let own = std::process::id().to_string();
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter(|process| {
-            // "self" and "thread-self" are this process, too.
-            let name = process.file_name();
-            let name = name.to_string_lossy();
-            name != own && name.bytes().all(|byte| byte.is_ascii_digit())
-        })
-        .filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok())
-        .flatten()
-        .flatten()
-        .any(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|target| target == path))
 }
 
 #[cfg(test)]
@@ -272,15 +189,6 @@ mod tests {
         let started = std::time::Instant::now();
         start_with("sleep 30 & echo $!", Duration::from_secs(20)).await.unwrap();
         assert!(started.elapsed() < Duration::from_secs(10));
-    }
-
-    #[test]
-    fn output_that_nobody_goes_on_writing_to_is_removed() {
-        let output = OutputFile::new().unwrap();
-        let path = output.path.clone();
-        assert!(output.release().is_none(), "only this process has it open");
-        drop(output);
-        assert!(!path.exists());
     }
 
     #[tokio::test]

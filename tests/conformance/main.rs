@@ -12,6 +12,7 @@ mod broken;
 mod clone;
 mod cluster_life;
 mod command_line;
+mod daemon_service;
 mod events;
 mod failover;
 mod node_check;
