@@ -1,13 +1,25 @@
-//! A command on another host, over the system's `ssh`, or on this very host without it.
+//! A command on another host over SSH, or on this very host without it.
 //!
-//! This room answers for finding out which of the two it is, for the command
-//! line of `ssh` and for deadlines. What is run, and what its exit status
-//! means, is the caller's.
+//! `ssh -G` says what ssh's configuration comes to for a host (`effective`);
+//! `choice` decides from that whether libssh2 can serve it (`connection`,
+//! `authentication`, `known_hosts`; `session` and `channel` run commands) or
+//! the system's `ssh` is needed (`system`). This room answers for the way
+//! there, for deadlines, and for the command line of a remote repmgr
+//! (`repmgr_command`, `answers`). What is run, and what its exit status means,
+//! is the caller's.
 
 pub mod answers;
+mod authentication;
+mod channel;
+mod choice;
+mod connection;
+mod effective;
 mod host;
+mod known_hosts;
 pub mod repmgr_command;
+mod session;
 mod ssh;
+mod system;
 
 pub use answers::Answers;
 pub use host::Host;
@@ -17,6 +29,9 @@ pub use ssh::Ssh;
 use std::time::Duration;
 
 use crate::process::ProcessError;
+
+/// ssh's own exit code for its own failures (ssh(1)): the command was not run, or how it ended is not known.
+const SSH_FAILED: i32 = 255;
 
 /// Why a host cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,19 +1,47 @@
-//! The system's `ssh`, as it is configured.
+//! Commands on other hosts, whatever the way there.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::{Host, RemoteError};
+use tokio::sync::OnceCell;
+
+use super::channel::{JobError, Output};
+use super::choice::{Choice, choose};
+use super::connection::ConnectError;
+use super::effective::Effective;
+use super::session::Link;
+use super::system::{OpenError, System};
+use super::{Host, RemoteError, SSH_FAILED};
 use crate::config::Config;
 use crate::process::{self, Finished, ProcessError, shell_quote};
+use crate::verbose;
 
-/// ssh's own exit code for its own failures (ssh(1)): the command was not run.
-const SSH_FAILED: i32 = 255;
+/// What the service of a session may take to notice a deadline, before it is not waited for.
+const NOTICE_MARGIN: Duration = Duration::from_secs(2);
 
-/// How this host gets to others: one value for a whole command.
+/// How this host gets to others: one value for a whole command. The first command for a host opens a connection,
+/// which serves all others, also at the same time, until the value is dropped.
 #[derive(Debug)]
 pub struct Ssh<'a> {
     options: &'a str,
     user: Option<&'a str>,
+    ways: Mutex<HashMap<String, Arc<OnceCell<Way>>>>,
+    plain: OnceCell<Result<Effective, String>>,
+}
+
+/// How commands get to one host.
+#[derive(Debug)]
+enum Way {
+    Library(Link),
+    System(System),
+    /// Not at all, for this reason.
+    None(String),
+    /// There was no connection in time.
+    TimedOut,
 }
 
 impl<'a> Ssh<'a> {
@@ -22,6 +50,8 @@ impl<'a> Ssh<'a> {
         Ssh {
             options: &config.ssh_options,
             user,
+            ways: Mutex::default(),
+            plain: OnceCell::new(),
         }
     }
 
@@ -43,20 +73,29 @@ impl<'a> Ssh<'a> {
     pub fn command_line(&self, host: &Host, command: &str) -> String {
         match host {
             Host::Local => command.to_owned(),
-            Host::Remote(host) => format!(
-                "{} {} {}",
-                self.program(),
-                shell_quote(&self.destination(host)),
-                shell_quote(command)
-            ),
+            Host::Remote(host) => System::plain(self.program(), self.destination(host)).line(command),
         }
     }
 
-    /// Runs `command` in a shell there, captures its output, and ends it at the deadline. Of a host that ssh
-    /// does not get to, the exit code is 255 and standard error has the reason. Errors do not
-    /// contain the command, which may hold a password.
+    /// Runs `command` in a shell there, captures its output, and stops waiting for it at the deadline: then its
+    /// channel is closed, and what it does over there is not known. Of a host that ssh does not get to, the exit
+    /// code is 255 and standard error has the reason. Errors do not contain the command, which may hold a password.
     pub async fn run(&self, host: &Host, command: &str, limit: Duration) -> Result<Finished, ProcessError> {
-        self.run_line(host, &self.command_line(host, command), limit).await
+        match host {
+            Host::Local => process::shell(command, "/bin/sh", limit).await,
+            Host::Remote(host) => self.run_there(host, command, None, limit).await,
+        }
+    }
+
+    /// As [`Ssh::run`], but without what the shell there says before the command, as some do at login.
+    pub async fn run_quietly(&self, host: &Host, command: &str, limit: Duration) -> Result<Finished, ProcessError> {
+        let marker = format!("repmgr-{}-{}", std::process::id(), self.options.len());
+        // Every shell understands this, also those that are not like sh.
+        let mut finished = self.run(host, &format!("echo {marker}; {command}"), limit).await?;
+        if let Some((_, output)) = finished.stdout.split_once(&format!("{marker}\n")) {
+            finished.stdout = output.to_owned();
+        }
+        Ok(finished)
     }
 
     /// Writes the standard output of `command` to a file of this host, readable for its owner alone.
@@ -68,17 +107,13 @@ impl<'a> Ssh<'a> {
         file: &str,
         limit: Duration,
     ) -> Result<Finished, ProcessError> {
-        let line = self.command_line(host, command);
-        let line = format!("umask 077; {line} >{}", shell_quote(file));
-        self.run_line(host, &line, limit).await
-    }
-
-    async fn run_line(&self, host: &Host, line: &str, limit: Duration) -> Result<Finished, ProcessError> {
-        let name = match host {
-            Host::Local => "/bin/sh".to_owned(),
-            Host::Remote(host) => format!("ssh {}", self.destination(host)),
-        };
-        process::shell(line, &name, limit).await
+        match host {
+            Host::Local => {
+                let line = format!("umask 077; {command} >{}", shell_quote(file));
+                process::shell(&line, "/bin/sh", limit).await
+            }
+            Host::Remote(host) => self.run_there(host, command, Some(file), limit).await,
+        }
     }
 
     /// Whether commands can be run there.
@@ -101,8 +136,150 @@ impl<'a> Ssh<'a> {
             said: finished.stderr.trim().to_owned(),
         })
     }
+
+    async fn run_there(
+        &self,
+        host: &str,
+        command: &str,
+        file: Option<&str>,
+        limit: Duration,
+    ) -> Result<Finished, ProcessError> {
+        let deadline = Instant::now() + limit;
+        let timed_out = || ProcessError::TimedOut {
+            program: format!("ssh {}", self.destination(host)),
+            limit,
+        };
+        let attempts = async {
+            let mut again = true;
+            loop {
+                let way = self.way(host, deadline).await;
+                let link = match way.get() {
+                    Some(Way::Library(link)) => link,
+                    Some(Way::System(system)) => return system.run(command, file, deadline).await,
+                    Some(Way::None(reason)) => {
+                        self.forget(host, &way);
+                        return Ok(failed(reason));
+                    }
+                    Some(Way::TimedOut) | None => {
+                        self.forget(host, &way);
+                        return Err(timed_out());
+                    }
+                };
+                let io = |source| ProcessError::Io {
+                    program: format!("ssh {}", self.destination(host)),
+                    source,
+                };
+                match link.run(command, output(file).map_err(io)?, deadline).await {
+                    Ok(finished) => return Ok(finished),
+                    Err(JobError::TimedOut) => return Err(timed_out()),
+                    Err(JobError::Io(error)) => return Err(io(error)),
+                    Err(JobError::NotStarted(reason)) => {
+                        // A session that was idle may have been ended by the host.
+                        self.forget(host, &way);
+                        if !std::mem::take(&mut again) {
+                            return Ok(failed(&format!("{host}: {reason}")));
+                        }
+                    }
+                    Err(JobError::Lost(reason)) => {
+                        self.forget(host, &way);
+                        return Ok(failed(&format!("the connection to {host} was lost: {reason}")));
+                    }
+                }
+            }
+        };
+        let guarded = tokio::time::timeout(limit.saturating_add(NOTICE_MARGIN), attempts);
+        guarded.await.unwrap_or_else(|_| Err(timed_out()))
+    }
+
+    /// The way to a host; those who come while it is being made wait for the same.
+    async fn way(&self, host: &str, deadline: Instant) -> Arc<OnceCell<Way>> {
+        let way = Arc::clone(self.locked().entry(host.to_owned()).or_default());
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let made = way.get_or_init(|| self.make_way(host, deadline));
+        // Without a way at the deadline the cell stays empty.
+        let _ = tokio::time::timeout(limit, made).await;
+        way
+    }
+
+    /// The next one tries anew.
+    fn forget(&self, host: &str, way: &Arc<OnceCell<Way>>) {
+        let mut ways = self.locked();
+        if ways.get(host).is_some_and(|current| Arc::ptr_eq(current, way)) {
+            ways.remove(host);
+        }
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<OnceCell<Way>>>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn make_way(&self, host: &str, deadline: Instant) -> Way {
+        let settings = match self.choose(host).await {
+            Choice::Library(settings) => settings,
+            Choice::System { reason, shares } => return self.system(host, &reason, shares, deadline).await,
+        };
+        match Link::open(*settings, deadline).await {
+            Ok(link) => {
+                verbose!(Info, "{host} is reached with libssh2, with {}", link.key);
+                Way::Library(link)
+            }
+            Err(ConnectError::Unable(reason)) => {
+                let reason = format!("libssh2 could not: {reason}");
+                self.system(host, &reason, false, deadline).await
+            }
+            Err(ConnectError::Unreachable(reason) | ConnectError::HostKey(reason)) => {
+                verbose!(Info, "{host} is not reached with libssh2: {reason}");
+                Way::None(reason)
+            }
+        }
+    }
+
+    async fn choose(&self, host: &str) -> Choice {
+        let destination = self.destination(host);
+        let (asked, plain) = tokio::join!(
+            Effective::ask(self.options, &destination),
+            self.plain.get_or_init(Effective::ask_plain)
+        );
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+        let reason = match (asked, plain, user) {
+            (Ok(asked), Ok(plain), Some(user)) => return choose(&asked, plain, &user.dir, &user.name),
+            (Err(reason), ..) => reason,
+            (_, Err(reason), _) => reason.clone(),
+            (_, _, None) => "the running user has no entry in the user database".to_owned(),
+        };
+        Choice::System { reason, shares: false }
+    }
+
+    async fn system(&self, host: &str, reason: &str, shares: bool, deadline: Instant) -> Way {
+        verbose!(Info, "{host} is reached with the system's ssh; {reason}");
+        if shares {
+            return Way::System(System::plain(self.program(), self.destination(host)));
+        }
+        match System::shared(self.program(), self.destination(host), deadline).await {
+            Ok(system) => Way::System(system),
+            Err(OpenError::TimedOut) => Way::TimedOut,
+            Err(OpenError::Failed(said)) => Way::None(said),
+        }
+    }
 }
 
+/// What ssh says when it did not get there.
+fn failed(reason: &str) -> Finished {
+    Finished {
+        status: ExitStatus::from_raw(SSH_FAILED << 8),
+        stdout: String::new(),
+        stderr: reason.to_owned(),
+    }
+}
+
+fn output(file: Option<&str>) -> std::io::Result<Output> {
+    let Some(file) = file else {
+        return Ok(Output::Memory(Vec::new()));
+    };
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    Ok(Output::File(file))
+}
 #[cfg(test)]
 mod tests {
     use super::*;
