@@ -30,7 +30,7 @@ layer() {
 # wait, so more of them than there are processors run at the same time.
 on_a_cluster=(cluster registration clone promote_follow show daemon daemon_settings bad_days)
 # Tests that work on servers, whatever the way of reaching them.
-on_servers=(connections extension events instance unreachable mixed conformance configuration hosts matrix)
+on_servers=(connections switchover extension events instance unreachable mixed conformance configuration hosts matrix)
 on_servers+=(node_service)
 
 arguments() {

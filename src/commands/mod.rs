@@ -62,6 +62,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::StandbyUnregister => standby::unregister::run(context).await,
         Command::StandbyPromote => standby::promote::run(context).await,
         Command::StandbyFollow => standby::follow::run(context).await,
+        Command::StandbySwitchover => standby::switchover::run(context).await,
         Command::WitnessRegister => witness::register::run(context).await,
         Command::WitnessUnregister => witness::unregister::run(context).await,
         Command::ClusterShow => cluster::show::run(context).await,
@@ -78,7 +79,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ServiceUnpause => service::pause::run(context, false).await,
         Command::DaemonStart => daemon::start::run(context).await,
         Command::DaemonStop => daemon::stop::run(context).await,
-        Command::StandbySwitchover | Command::NodeRejoin => not_available(command),
+        Command::NodeRejoin => not_available(command),
     }
 }
 

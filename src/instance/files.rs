@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Replaces `path` with `contents`: readers see the old file or the new one, also after a power failure.
 /// The name it is written under first is `path` with `.tmp` appended, as the server does it.
-pub(super) fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".tmp");
     let beside = Path::new(&beside);

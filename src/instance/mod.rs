@@ -6,7 +6,7 @@
 pub mod archive_status;
 pub mod control_file;
 pub mod data_directory;
-mod files;
+pub(crate) mod files;
 pub mod replication_configuration;
 pub mod server_control;
 pub mod service_command;

@@ -8,4 +8,5 @@ pub mod plan;
 pub mod promote;
 pub mod siblings;
 pub mod slots;
+pub mod switchover;
 pub mod wal_receiver;

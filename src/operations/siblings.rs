@@ -10,12 +10,14 @@ use crate::conninfo::{self, Conninfo};
 use crate::metadata::functions::{self, Notification};
 use crate::metadata::{NodeRecord, nodes};
 use crate::postgres::{Connection, Deadlines, QueryError};
-use crate::remote::{Call, Host, RemoteRepmgr, Ssh};
+use crate::remote::{Answers, Call, Host, RemoteRepmgr, Ssh};
 use crate::types::NodeType;
 use crate::{detail, info, survey, warning};
 
 /// How long a host may take to say that it can be reached.
 const REACH_LIMIT: Duration = Duration::from_secs(15);
+/// How long a look-up on a sibling's host may take.
+const LOOK_UP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a sibling may take beyond what it waits itself.
 const FOLLOW_MARGIN: Duration = Duration::from_secs(90);
 
@@ -92,6 +94,27 @@ async fn reach(route: Route<'_>, node: &NodeRecord) -> Result<Host, String> {
     let host = Host::find(name, REACH_LIMIT).await.map_err(|error| error.to_string())?;
     let reached = route.ssh.reach(&host, REACH_LIMIT).await;
     reached.map(|()| host).map_err(|error| error.to_string())
+}
+
+/// Those that say that they cannot make a replication connection to `own`, each with its title and what it said.
+/// One that does not know the question, or has no answer, counts as able to.
+pub async fn shut_out(route: Route<'_>, siblings: &[Sibling], own: &NodeRecord) -> Vec<String> {
+    let call = Call::ReplicationConnection {
+        remote_node: own.node_id,
+    };
+    let asked = join_all(siblings.iter().map(|sibling| {
+        let repmgr = RemoteRepmgr::new(route.config, route.log_level).on(&sibling.host);
+        let line = repmgr.call(&sibling.node.config_file, &call);
+        async move { route.ssh.run(&sibling.host, &line, LOOK_UP_LIMIT).await }
+    }));
+    let mut result = Vec::new();
+    for (sibling, answer) in siblings.iter().zip(asked.await) {
+        let Ok(finished) = answer else { continue };
+        if Answers::parse(&finished.stdout).get("connection") == Some("BAD") {
+            result.push(sibling.node.title());
+        }
+    }
+    result
 }
 
 /// Lets all of them follow `own`, which is primary now. What fails is a WARNING with its node; the count of failures.

@@ -4,4 +4,5 @@ pub mod clone;
 pub mod follow;
 pub mod promote;
 pub mod register;
+pub mod switchover;
 pub mod unregister;
