@@ -30,6 +30,9 @@ install: build extension
 	ln -sf $(PG_BINDIR)/repmgrd $(DESTDIR)/usr/bin/repmgrd
 	install -m 644 man/repmgr.1 man/repmgrd.1 $(DESTDIR)/usr/share/man/man1/
 	install -m 644 repmgr.conf.sample $(DESTDIR)/usr/share/doc/repmgr/
+	install -D -m 644 completion/repmgr.bash $(DESTDIR)/usr/share/bash-completion/completions/repmgr
+	install -D -m 644 completion/_repmgr $(DESTDIR)/usr/share/zsh/vendor-completions/_repmgr
+	install -D -m 644 completion/repmgr.fish $(DESTDIR)/usr/share/fish/vendor_completions.d/repmgr.fish
 	$(MAKE) -C extension install PG_CONFIG=$(PG_CONFIG) DESTDIR=$(DESTDIR) PROFILE=$(PROFILE)
 
 # A PostgreSQL of its own for demo and tests; nothing of the system's is changed.

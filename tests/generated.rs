@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use clap_complete::Shell;
+
 fn files() -> Vec<(&'static str, String)> {
     vec![
         ("repmgr.conf.sample", repmgr::config::sample()),
@@ -10,6 +12,9 @@ fn files() -> Vec<(&'static str, String)> {
         ("docs/events.md", repmgr::events::manual()),
         ("docs/exit-codes.md", repmgr::exit_code::manual()),
         ("docs/failover.md", repmgr::failover::manual()),
+        ("completion/repmgr.bash", repmgr::commands::completion(Shell::Bash)),
+        ("completion/_repmgr", repmgr::commands::completion(Shell::Zsh)),
+        ("completion/repmgr.fish", repmgr::commands::completion(Shell::Fish)),
         ("man/repmgr.1", repmgr::commands::manual()),
         ("man/repmgrd.1", repmgr::daemon::manual::manual()),
     ]

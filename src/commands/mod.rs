@@ -7,6 +7,7 @@
 pub mod catalogue;
 mod checks;
 pub mod cluster;
+mod completion;
 pub mod connecting;
 pub mod daemon;
 mod help;
@@ -27,6 +28,7 @@ pub mod witness;
 
 use std::path::PathBuf;
 
+pub use completion::completion;
 pub use manual::manual;
 pub use options::{ColumnFormat, Options};
 pub use parse::grammar;
