@@ -2,15 +2,15 @@
 # Runs every layer of the tests and says what was skipped.
 #
 # REPMGR_TEST_LAYERS names the layers that must run. A layer is one of those
-# below, or one that single tests name when they cannot run here (conformance,
-# faults, root); a skip of a named layer fails.
+# below, or one that single tests name when they cannot run here (barman,
+# conformance, faults, root); a skip of a named layer fails.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 export REPMGR_TEST_SKIPS=$PWD/target/skips
 rm -f "$REPMGR_TEST_SKIPS"
 failed=()
-ran=" conformance faults root "
+ran=" barman conformance faults root "
 
 layer() {
     local name=$1
@@ -31,7 +31,7 @@ layer() {
 on_a_cluster=(cluster registration clone promote_follow show daemon daemon_settings bad_days)
 # Tests that work on servers, whatever the way of reaching them.
 on_servers=(connections switchover extension events instance unreachable mixed conformance configuration hosts matrix)
-on_servers+=(node_service)
+on_servers+=(node_service barman)
 
 arguments() {
     for name in "$@"; do

@@ -7,6 +7,7 @@ use super::options::Options;
 use super::source::names_a_host;
 use crate::config::Config;
 use crate::conninfo::Conninfo;
+use crate::operations::clone::Method;
 
 /// What is wrong, and what is odd.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -60,7 +61,7 @@ fn not_taken(command: Command, options: &mut Options, warnings: &mut Vec<String>
 
 fn standby_clone(options: &Options, config: &Config, source: Option<&Conninfo>, findings: &mut Findings) {
     let Findings { errors, warnings } = findings;
-    let barman = !config.barman_host.is_empty() && !options.without_barman;
+    let barman = Method::configured(config, options.without_barman) == Method::Barman;
     let copies_files = options.copy_external_config_files.is_some();
     if !config.config_directory.as_os_str().is_empty() && !copies_files {
         warnings.push(
@@ -68,9 +69,6 @@ fn standby_clone(options: &Options, config: &Config, source: Option<&Conninfo>, 
         );
     }
     if barman {
-        if copies_files {
-            warnings.push("--copy-external-config-files has no effect when cloning from Barman".to_owned());
-        }
         if options.fast_checkpoint {
             warnings.push("-c/--fast-checkpoint has no effect when cloning from Barman".to_owned());
         }

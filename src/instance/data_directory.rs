@@ -264,6 +264,14 @@ pub fn restrict_mode(path: &Path) -> Result<()> {
     set_mode(path, 0o700)
 }
 
+/// Writes a file of the data directory as a whole.
+///
+/// # Errors
+/// The system's reason; an old file is still there.
+pub fn write_file(path: &Path, name: &str, text: &str) -> io::Result<()> {
+    super::files::replace(&path.join(name), text.as_bytes(), file_mode(path)?)
+}
+
 /// The mode of files that are written into the data directory: 0600, or 0640 if the group may read it.
 pub(super) fn file_mode(path: &Path) -> io::Result<u32> {
     Ok(if mode(path)? & 0o040 == 0 { 0o600 } else { 0o640 })

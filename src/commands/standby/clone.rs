@@ -3,7 +3,7 @@
 use crate::commands::Context;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::operations::clone::{self, ExternalFilesTo, Request};
+use crate::operations::clone::{self, ExternalFilesTo, Method, Request};
 use crate::postgres::Deadlines;
 
 /// Runs the verb.
@@ -25,10 +25,12 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
         .detail(error.to_string())
     })?;
     let request = Request {
+        method: Method::configured(config, options.without_barman),
         config: config.clone(),
         source: context.source.clone().unwrap_or_default(),
         data_directory,
         force: options.force,
+        no_upstream_connection: options.no_upstream_connection,
         upstream_node_id: options.upstream_node_id,
         upstream_conninfo: options.upstream_conninfo.clone(),
         superuser: options.superuser.clone(),
@@ -46,29 +48,6 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
         clone::write_replication_configuration(&request, options.dry_run).await?;
         return Ok(ExitCode::Success);
     }
-    refuse_other_methods(context)?;
     clone::clone(&request, options.dry_run).await?;
     Ok(ExitCode::Success)
-}
-
-/// Cloning from backups is to come; never is something else done instead.
-fn refuse_other_methods(context: &Context) -> Result<()> {
-    let (options, config) = (&context.options, &context.config);
-    if !config.barman_host.is_empty() && !options.without_barman {
-        return Err(Error::new(
-            ExitCode::Barman,
-            "cloning from Barman is not available in this version yet",
-        )
-        .detail("barman_host is set in repmgr.conf")
-        .hint("use --without-barman to clone with pg_basebackup"));
-    }
-    if !config.pg_backupapi_host.is_empty() {
-        return Err(Error::new(
-            ExitCode::PgBackupApiService,
-            "cloning through pg-backup-api is not available in this version yet",
-        )
-        .detail("pg_backupapi_host is set in repmgr.conf")
-        .hint("remove it from repmgr.conf to clone with pg_basebackup"));
-    }
-    Ok(())
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::process::Command;
 
-use super::Cloning;
 use super::base_backup::BackupOptions;
+use super::{Cloning, Method};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::instance::data_directory::{self, State};
@@ -102,7 +102,7 @@ impl Cloning<'_> {
     }
 
     /// Only a warning: tablespaces may lie elsewhere, and with `--force` room is made first.
-    fn check_room(&self, needed: u64) {
+    pub(super) fn check_room(&self, needed: u64) {
         let path = &self.request.data_directory;
         let existing = path.ancestors().find(|folder| folder.exists());
         let Some(room) = existing.and_then(|folder| nix::sys::statvfs::statvfs(folder).ok()) else {
@@ -218,6 +218,9 @@ impl Cloning<'_> {
     }
 
     pub(super) async fn check_source_configuration(&mut self) -> Result<()> {
+        if self.source.is_none() {
+            return Ok(());
+        }
         let config = &self.request.config;
         self.options = BackupOptions::parse(&config.pg_basebackup_options)?;
         let source = self.source()?;
@@ -245,7 +248,8 @@ impl Cloning<'_> {
             crate::info!("max_replication_slots of the source is {slots}");
         } else {
             crate::info!("replication slots are not in use, none will be created for this standby");
-            if !self.options.streams_wal() && config.restore_command.is_empty() && number("wal_keep_size").await? < 1 {
+            let needs_wal = self.request.method != Method::Barman && !self.options.streams_wal();
+            if needs_wal && config.restore_command.is_empty() && number("wal_keep_size").await? < 1 {
                 return refuse(
                     "the source keeps no WAL for the standby",
                     "set wal_keep_size on the source, or use replication slots or restore_command",
@@ -273,7 +277,9 @@ impl Cloning<'_> {
                 "set max_wal_senders in the source's postgresql.conf",
             );
         }
-        self.check_walsenders().await?;
+        if self.request.method == Method::BaseBackup {
+            self.check_walsenders().await?;
+        }
         let checksums = text("data_checksums").await?;
         let hints = text("wal_log_hints").await?;
         if checksums == "off" && hints == "off" {
@@ -331,6 +337,16 @@ impl Cloning<'_> {
             ))
             .hint("set pg_bindir in repmgr.conf to the programs of the source's version"));
         }
+        self.check_server_program().await?;
+        if self.request.verify_backup {
+            self.program_major("pg_verifybackup").await?;
+        }
+        Ok(())
+    }
+
+    /// The server that will run here must be of the version that is cloned.
+    pub(super) async fn check_server_program(&self) -> Result<()> {
+        let source_major = self.version.major();
         if let Ok(server) = self.program_major("postgres").await
             && server != source_major
         {
@@ -343,9 +359,6 @@ impl Cloning<'_> {
                     .hint("use -F/--force to clone nevertheless"));
             }
             crate::warning!("{message}");
-        }
-        if self.request.verify_backup {
-            self.program_major("pg_verifybackup").await?;
         }
         Ok(())
     }

@@ -62,6 +62,10 @@ impl Cloning<'_> {
         let Some(to) = self.request.external_files else {
             return Ok(());
         };
+        if self.source.is_none() {
+            crate::warning!("no external configuration files are copied: there is no connection to a node");
+            return Ok(());
+        }
         let files = self.list_external_files().await?;
         if files.is_empty() {
             crate::info!("the source has no configuration files outside its data directory");

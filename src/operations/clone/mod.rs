@@ -4,9 +4,14 @@
 //! The order of the checks is the original's; it decides which of several
 //! problems is reported, and with which exit code.
 
+mod backup_api;
+mod barman;
 mod base_backup;
 mod checks;
+mod copying;
 mod external_files;
+mod method;
+mod progress;
 mod replication_configuration_only;
 mod slot;
 mod tablespaces;
@@ -15,6 +20,7 @@ use std::path::PathBuf;
 
 use base_backup::BackupOptions;
 use external_files::ExternalFiles;
+pub use method::Method;
 pub use replication_configuration_only::write_replication_configuration;
 
 use super::plan::{self, Interruption, Step};
@@ -43,6 +49,8 @@ pub enum ExternalFilesTo {
 /// What is to be cloned, and how.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Where the clone comes from.
+    pub method: Method,
     /// repmgr.conf, with what the command line says in place of it; defaults if there is none.
     pub config: Config,
     /// How to connect to the source.
@@ -51,6 +59,8 @@ pub struct Request {
     pub data_directory: PathBuf,
     /// Use a directory with contents, which are removed.
     pub force: bool,
+    /// With [`Method::Barman`]: connect to no node.
+    pub no_upstream_connection: bool,
     /// The upstream, if it is not the recorded primary.
     pub upstream_node_id: Option<NodeId>,
     /// Used for `primary_conninfo` instead of the upstream's record.
@@ -115,8 +125,12 @@ struct Cloning<'r> {
     /// Locations on the source outside its data directory.
     tablespaces: Vec<String>,
     other_directories: Vec<Prepared>,
-    backup: Option<base_backup::Running>,
+    barman: Option<barman::FromBarman<'r>>,
+    backup_api: Option<backup_api::FromApi>,
+    backup: Option<copying::Running>,
     slot_is_ours: bool,
+    /// The upstream, if the slot was created there for a standby that does not stream while it is cloned.
+    slot_holder: Option<Connection>,
 }
 
 /// Clones, or with `dry_run` only checks.
@@ -138,10 +152,17 @@ pub async fn clone(request: &Request, dry_run: bool) -> Result<()> {
         directory: None,
         tablespaces: Vec::new(),
         other_directories: Vec::new(),
+        barman: None,
+        backup_api: None,
         backup: None,
         slot_is_ours: false,
+        slot_holder: None,
     };
-    let steps = steps();
+    let steps = match request.method {
+        Method::BaseBackup => base_backup_steps(),
+        Method::Barman => barman_steps(),
+        Method::BackupApi => backup_api_steps(),
+    };
     plan::check(&steps, &mut state).await?;
     if dry_run {
         return state.finish_dry_run();
@@ -158,7 +179,7 @@ fn step<'r>(name: &'static str) -> Step<Cloning<'r>> {
     Step::new(name)
 }
 
-fn steps<'r>() -> Vec<Step<Cloning<'r>>> {
+fn base_backup_steps<'r>() -> Vec<Step<Cloning<'r>>> {
     vec![
         step("the data directory is not in use").check(|clone| Box::pin(async { clone.check_not_in_use() })),
         step("connect to the source").check(|clone| Box::pin(clone.check_source())),
@@ -189,6 +210,76 @@ fn steps<'r>() -> Vec<Step<Cloning<'r>>> {
             .act(|clone| Box::pin(async { clone.write_configuration() }))
             .point_of_no_return(),
         step("replication slot on the upstream").act(|clone| Box::pin(clone.settle_slot())),
+        step("install external configuration files").act(|clone| Box::pin(async { clone.install_external_files() })),
+    ]
+}
+
+fn barman_steps<'r>() -> Vec<Step<Cloning<'r>>> {
+    vec![
+        step("the data directory is not in use").check(|clone| Box::pin(async { clone.check_not_in_use() })),
+        step("find Barman's latest backup").check(|clone| Box::pin(clone.check_barman())),
+        step("connect to the source, if there is one").check(|clone| Box::pin(clone.check_source_if_any())),
+        step("the data directory may be written").check(|clone| Box::pin(async { clone.check_directory() })),
+        step("find the upstream").check(|clone| Box::pin(clone.check_upstream_or_ask_barman())),
+        step("the source's configuration").check(|clone| Box::pin(clone.check_source_configuration())),
+        step("the backup belongs to the source's cluster").check(|clone| Box::pin(clone.check_backup())),
+        step("connection parameters of the standby").check(|clone| Box::pin(async { clone.check_parameters() })),
+        step("fetch external configuration files")
+            .check(|clone| Box::pin(clone.check_external_files()))
+            .act(|clone| Box::pin(clone.fetch_external_files())),
+        step("directories of tablespaces and WAL")
+            .check(|clone| Box::pin(async { clone.check_backup_tablespaces() }))
+            .act(|clone| Box::pin(async { clone.prepare_other_directories() }))
+            .undo(|clone| Box::pin(async { clone.remove_other_directories() })),
+        step("replication slot on the upstream")
+            .check(|clone| Box::pin(clone.check_upstream_slot()))
+            .act(|clone| Box::pin(clone.create_upstream_slot()))
+            .undo(|clone| Box::pin(clone.remove_upstream_slot())),
+        step("prepare the data directory")
+            .act(|clone| Box::pin(async { clone.prepare_directory().and_then(|()| clone.link_wal_directory()) }))
+            .undo(|clone| Box::pin(async { clone.remove_directory() })),
+        step("copy the backup")
+            .act(|clone| Box::pin(clone.copy_backup()))
+            .undo(|clone| Box::pin(clone.stop_backup())),
+        step("complete the data directory").act(|clone| Box::pin(clone.complete_backup())),
+        step("write the replication configuration")
+            .act(|clone| Box::pin(async { clone.write_configuration() }))
+            .point_of_no_return(),
+        step("install external configuration files").act(|clone| Box::pin(async { clone.install_external_files() })),
+    ]
+}
+
+fn backup_api_steps<'r>() -> Vec<Step<Cloning<'r>>> {
+    vec![
+        step("the data directory is not in use").check(|clone| Box::pin(async { clone.check_not_in_use() })),
+        step("connect to the source").check(|clone| Box::pin(clone.check_source())),
+        step("the data directory may be written").check(|clone| Box::pin(async { clone.check_directory() })),
+        step("find the upstream").check(|clone| Box::pin(clone.check_upstream())),
+        step("the source's configuration").check(|clone| Box::pin(clone.check_source_configuration())),
+        step("PostgreSQL's server").check(|clone| Box::pin(clone.check_server_program())),
+        step("connection parameters of the standby").check(|clone| Box::pin(async { clone.check_parameters() })),
+        step("reach pg-backup-api").check(|clone| Box::pin(clone.check_backup_api())),
+        step("fetch external configuration files")
+            .check(|clone| Box::pin(clone.check_external_files()))
+            .act(|clone| Box::pin(clone.fetch_external_files())),
+        step("directories of tablespaces")
+            .check(|clone| Box::pin(clone.check_recovered_tablespaces()))
+            .act(|clone| Box::pin(async { clone.prepare_other_directories() }))
+            .undo(|clone| Box::pin(async { clone.remove_other_directories() })),
+        step("replication slot on the upstream")
+            .check(|clone| Box::pin(clone.check_upstream_slot()))
+            .act(|clone| Box::pin(clone.create_upstream_slot()))
+            .undo(|clone| Box::pin(clone.remove_upstream_slot())),
+        step("prepare the data directory")
+            .act(|clone| Box::pin(async { clone.prepare_recovery_directory() }))
+            .undo(|clone| Box::pin(async { clone.remove_directory() })),
+        step("have Barman recover the backup")
+            .act(|clone| Box::pin(clone.recover()))
+            .undo(|clone| Box::pin(async { clone.leave_recovery() })),
+        step("check the data directory").act(|clone| Box::pin(clone.check_recovered())),
+        step("write the replication configuration")
+            .act(|clone| Box::pin(async { clone.write_configuration() }))
+            .point_of_no_return(),
         step("install external configuration files").act(|clone| Box::pin(async { clone.install_external_files() })),
     ]
 }
@@ -246,9 +337,26 @@ impl Cloning<'_> {
     fn finish_dry_run(&self) -> Result<()> {
         if let Some(upstream) = &self.upstream {
             crate::notice!("standby will attach to upstream node {}", upstream.node_id);
+        } else {
+            crate::warning!("the upstream node is not known, the standby will attach to --upstream-conninfo");
         }
-        self.hint_checkpoint();
-        crate::info!("pg_basebackup would be run as:\n  {}", self.base_backup_command().1);
+        match self.request.method {
+            Method::BaseBackup => {
+                self.hint_checkpoint();
+                crate::info!("pg_basebackup would be run as:\n  {}", self.base_backup_command().1);
+            }
+            Method::Barman => {
+                for line in self.describe_copy()? {
+                    crate::info!("would be copied from Barman: {line}");
+                }
+            }
+            Method::BackupApi => {
+                crate::info!(
+                    "pg-backup-api would be asked to recover backup \"{}\"",
+                    self.request.config.pg_backupapi_backup_id
+                );
+            }
+        }
         for line in
             replication_configuration::preview(&self.request.config, &self.parameters, Some(&self.request.slot_name()))
         {
@@ -266,7 +374,7 @@ impl Cloning<'_> {
 
     async fn finish(&mut self) {
         let request = self.request;
-        crate::notice!("standby clone (using pg_basebackup) complete");
+        crate::notice!("standby clone (using {}) complete", request.method.title());
         crate::notice!("you can now start your PostgreSQL server");
         let start = server_control::command(&request.config, Action::Start, &request.data_directory);
         crate::hint!("for example: {start}");
@@ -282,8 +390,9 @@ impl Cloning<'_> {
             _ => crate::hint!("after starting the server, register this standby with \"repmgr standby register\""),
         }
         let details = format!(
-            "cloned from {}; backup method: pg_basebackup; --force: {}",
+            "cloned from {}; backup method: {}; --force: {}",
             request.source_title(),
+            request.method.as_str(),
             if request.force { "Y" } else { "N" }
         );
         let event = Event::new(EventName::StandbyClone, request.node_id()).details(details);

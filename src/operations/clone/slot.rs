@@ -6,6 +6,7 @@ use super::Cloning;
 use crate::error::{Error, Result};
 use crate::events::{self, Event, EventName};
 use crate::exit_code::ExitCode;
+use crate::metadata::NodeRecord;
 use crate::operations::slots::{self, Created, Dropped, Helpers, SlotManager};
 use crate::postgres::{Connection, QueryError};
 use crate::survey;
@@ -180,5 +181,82 @@ impl Cloning<'_> {
         }
         self.remove_slot().await;
         Ok(())
+    }
+
+    /// For a clone that does not come from the source itself: who may create the slot, if that can be found out.
+    pub(super) async fn check_upstream_slot(&mut self) -> Result<()> {
+        if self.source.is_none() {
+            return Ok(());
+        }
+        self.check_slot().await
+    }
+
+    /// For a clone that does not come from the source itself: the slot keeps the WAL from now on. Without it the
+    /// data are as good, so it is only a warning if it cannot be created.
+    pub(super) async fn create_upstream_slot(&mut self) -> Result<()> {
+        if !self.request.config.use_replication_slots {
+            return Ok(());
+        }
+        if let Err(error) = self.try_create_upstream_slot().await {
+            let name = self.request.slot_name();
+            let title = self
+                .upstream
+                .as_ref()
+                .map_or("the upstream".to_owned(), NodeRecord::title);
+            crate::warning!(
+                "replication slot \"{name}\" was not created on {title}: {}",
+                error.message
+            );
+            for detail in &error.details {
+                crate::detail!("{detail}");
+            }
+            crate::hint!(
+                "create it there before the standby starts: SELECT pg_create_physical_replication_slot('{name}', true)"
+            );
+        }
+        Ok(())
+    }
+
+    async fn try_create_upstream_slot(&mut self) -> Result<()> {
+        let unasked = |why: &str| Error::new(ExitCode::DbConn, why);
+        if self.request.no_upstream_connection {
+            return Err(unasked("no node is connected to (--no-upstream-connection)"));
+        }
+        let Some(upstream) = &self.upstream else {
+            return Err(unasked("there is no record of it"));
+        };
+        let connection = survey::connect(upstream, self.request.deadlines)
+            .await
+            .map_err(|error| unasked("it cannot be reached").detail(error.to_string()))?;
+        let name = self.request.slot_name();
+        if matches!(slots::find(&connection, &name).await, Ok(Some(slot)) if slot.active) {
+            return Err(unasked("it is there and in use by another standby"));
+        }
+        let created = self.manager(&connection).await?.create(&name).await?;
+        if created == Created::New {
+            self.slot_holder = Some(connection);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_upstream_slot(&mut self) {
+        let Some(mut connection) = self.slot_holder.take() else {
+            return;
+        };
+        let name = self.request.slot_name();
+        if !connection.is_responding(Duration::from_secs(10)).await
+            && let Some(upstream) = &self.upstream
+            && let Ok(fresh) = survey::connect(upstream, self.request.deadlines).await
+        {
+            connection = fresh;
+        }
+        let dropped = match self.manager(&connection).await {
+            Ok(manager) => manager.drop_if_inactive(&name).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = dropped {
+            crate::warning!("{}", error.message);
+            crate::hint!("drop it on the upstream, it keeps WAL: SELECT pg_drop_replication_slot('{name}')");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::instance::data_directory::{self, State};
 
 /// Where a tablespace with this location on the source goes.
-fn destination(location: &str, mappings: &[TablespaceMapping]) -> PathBuf {
+pub(super) fn destination(location: &str, mappings: &[TablespaceMapping]) -> PathBuf {
     mappings
         .iter()
         .find(|mapping| mapping.old == std::path::Path::new(location))
@@ -16,7 +16,7 @@ fn destination(location: &str, mappings: &[TablespaceMapping]) -> PathBuf {
 }
 
 impl Cloning<'_> {
-    fn other_paths(&self, locations: &[String]) -> Vec<PathBuf> {
+    pub(super) fn other_paths(&self, locations: &[String]) -> Vec<PathBuf> {
         let mappings = &self.request.config.tablespace_mapping;
         let tablespaces = locations.iter().map(|location| destination(location, mappings));
         tablespaces.chain(self.options.waldir.clone()).collect()

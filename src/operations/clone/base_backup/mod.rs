@@ -1,66 +1,42 @@
 //! pg_basebackup and pg_verifybackup (PostgreSQL: "pg_basebackup").
 
 mod command_line;
-mod progress;
 
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use command_line::{CommandLine, arguments, arguments_shown};
-use progress::Output;
 
 pub use command_line::BackupOptions;
 
 use super::Cloning;
+use super::copying::Running;
+use super::progress::{Output, Patience};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::instance::{data_directory, program};
 use crate::process::shell_quote;
 
-/// A pg_basebackup at work. It has a process group of its own: Ctrl-C is for us to act on.
-pub(super) struct Running {
-    child: Child,
-    group: Option<i32>,
+/// How long pg_basebackup may receive nothing before it is given up. On a living connection something comes every
+/// second; the server sends nothing while it waits for its checkpoint, and pg_basebackup receives nothing while it
+/// syncs what it wrote.
+fn patience(checkpoint: Duration) -> Patience {
+    let copying = Duration::from_secs(15 * 60);
+    Patience {
+        begin: copying + 2 * checkpoint,
+        copying,
+        end: 4 * copying,
+    }
 }
 
-impl Running {
-    fn start(program: PathBuf, arguments: &[String], password: Option<&str>) -> std::io::Result<Running> {
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(std::io::stderr())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        if let Some(password) = password {
-            command.env("PGPASSWORD", password);
-        }
-        let child = command.spawn()?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok());
-        Ok(Running { child, group })
-    }
-
-    /// Ends it with its descendants, and waits until they are gone and write no more.
-    async fn end(&mut self) {
-        let Some(group) = self.group.map(Pid::from_raw) else {
-            return;
-        };
-        // It may have ended by itself.
-        let _ = killpg(group, Signal::SIGKILL);
-        // A process that waits for a dead disk cannot be ended; that must not hold us up.
-        let _ = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while killpg(group, None).is_ok() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
+/// Bytes done and in all, from a line of `pg_basebackup --progress`.
+fn progress(line: &str) -> Option<(u64, u64)> {
+    let (numbers, rest) = line.trim_start().split_once(" kB (")?;
+    rest.split_once("%)")?.0.trim().parse::<u32>().ok()?;
+    let (done, total) = numbers.split_once('/')?;
+    Some((done.parse::<u64>().ok()? << 10, total.parse::<u64>().ok()? << 10))
 }
 
 impl Cloning<'_> {
@@ -98,29 +74,38 @@ impl Cloning<'_> {
         self.hint_checkpoint();
         let (arguments, line) = self.base_backup_command();
         crate::info!("executing:\n  {line}");
-        let program = program(&self.request.config, "pg_basebackup");
-        let password = self.request.source.get("password");
-        let running = Running::start(program, &arguments, password).map_err(|error| {
+        let mut command = Command::new(program(&self.request.config, "pg_basebackup"));
+        command.args(&arguments);
+        if let Some(password) = self.request.source.get("password") {
+            command.env("PGPASSWORD", password);
+        }
+        let checkpoint = self.source()?.setting_number("checkpoint_timeout").await.ok().flatten();
+        let checkpoint = Duration::from_secs(checkpoint.unwrap_or(300).unsigned_abs());
+        let running = Running::start(command).map_err(|error| {
             Error::new(ExitCode::BadBasebackup, "unable to start pg_basebackup")
                 .detail(error.to_string())
                 .hint("set pg_bindir in repmgr.conf")
         })?;
         let running = self.backup.insert(running);
-        let mut output = Output::new();
-        output.follow(running.child.stderr.take()).await;
-        let status = running.child.wait().await;
+        let mut output = Output::new("pg_basebackup", progress, patience(checkpoint));
+        let status = running.follow(&mut output).await;
         self.backup = None;
         let state = data_directory::state(&self.request.data_directory);
         match status {
-            Ok(status) if status.success() && state == Ok(data_directory::State::PostgreSql) => Ok(()),
-            Ok(status) if status.success() => Err(backup_error(
+            Ok(Some(status)) if status.success() && state == Ok(data_directory::State::PostgreSql) => Ok(()),
+            Ok(Some(status)) if status.success() => Err(backup_error(
                 "pg_basebackup left no PostgreSQL data directory".to_owned(),
                 &output.errors,
             )),
-            Ok(status) => Err(backup_error(
+            Ok(Some(status)) => Err(backup_error(
                 format!("pg_basebackup ended with {status}"),
                 &output.errors,
             )),
+            Ok(None) => Err(backup_error(
+                "pg_basebackup received nothing any more and was ended".to_owned(),
+                &output.errors,
+            )
+            .hint("is the source, or the network to it, frozen?")),
             Err(error) => Err(backup_error(format!("pg_basebackup: {error}"), &output.errors)),
         }
     }
@@ -128,7 +113,7 @@ impl Cloning<'_> {
     pub(super) async fn stop_backup(&mut self) {
         if let Some(mut running) = self.backup.take() {
             running.end().await;
-            crate::notice!("pg_basebackup was ended");
+            crate::notice!("the copying was ended");
         }
     }
 
@@ -183,6 +168,26 @@ fn backup_error(message: String, lines: &[String]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_is_told_from_everything_else() {
+        assert_eq!(
+            progress("  12345/678901 kB (2%), 0/1 tablespace"),
+            Some((12345 << 10, 678_901 << 10))
+        );
+        assert_eq!(
+            progress("123/678 kB (18%), 0/2 tablespaces (/srv/data/base/16384/1259)"),
+            Some((123 << 10, 678 << 10))
+        );
+        for line in [
+            "pg_basebackup: error: 5/6 kB",
+            "",
+            "waiting for checkpoint",
+            "a/b kB (1%)",
+        ] {
+            assert_eq!(progress(line), None, "{line}");
+        }
+    }
 
     #[test]
     fn a_full_disk_is_named_with_the_way_out() {
