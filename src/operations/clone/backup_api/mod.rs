@@ -42,7 +42,7 @@ pub(super) struct FromApi {
 enum Progress {
     Done,
     Failed(String),
-    InProgress,
+    Running,
     /// No answer, or none that is understood.
     Unknown(String),
 }
@@ -68,7 +68,7 @@ fn progress_of(reply: std::result::Result<client::Reply, String>) -> Progress {
         _ if reply.status == 404 => Progress::Failed(said(&reply.body)),
         Some("DONE") => Progress::Done,
         Some("FAILED") => Progress::Failed("its status is FAILED".to_owned()),
-        Some("IN_PROGRESS") => Progress::InProgress,
+        Some("IN_PROGRESS") => Progress::Running,
         _ => Progress::Unknown(format!("HTTP status {}: {}", reply.status, said(&reply.body))),
     }
 }
@@ -271,7 +271,7 @@ impl Cloning<'_> {
             match progress_of(endpoint.request(&path, None, ANSWER).await) {
                 Progress::Done => return Ok(()),
                 Progress::Failed(detail) => return Err((failed(detail).hint(logs), true)),
-                Progress::InProgress => answered = Instant::now(),
+                Progress::Running => answered = Instant::now(),
                 Progress::Unknown(reason) if answered.elapsed() >= UNREACHABLE => {
                     return Err((
                         failed(format!("pg-backup-api has not answered for too long: {reason}")),
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(reply(200, r#"{"recovery_id":"1","status":"DONE"}"#), Progress::Done);
         assert_eq!(
             reply(200, r#"{"operation_id":"1","status":"IN_PROGRESS"}"#),
-            Progress::InProgress
+            Progress::Running
         );
         assert!(matches!(reply(200, r#"{"status":"FAILED"}"#), Progress::Failed(_)));
         assert_eq!(

@@ -63,7 +63,7 @@ impl Cloning<'_> {
 
     /// Adds what a server needs, and checks that it is a cluster's data directory, of the right cluster.
     pub(in crate::operations::clone) async fn complete_backup(&mut self) -> Result<()> {
-        let info = &self.from_barman()?.backup.info;
+        let info = &self.barman_source()?.backup.info;
         let data = &self.request.data_directory;
         for directory in DIRECTORIES {
             let path = data.join(directory);

@@ -51,11 +51,8 @@ fn progress(line: &str) -> Option<(u64, u64)> {
     let done: u64 = done.parse().ok()?;
     let percent: u64 = words.next()?.strip_suffix('%')?.parse().ok()?;
     words.next()?.strip_suffix("B/s")?;
-    let total = if percent == 0 {
-        done.saturating_mul(100) + 1
-    } else {
-        done.saturating_mul(100) / percent
-    };
+    let hundredfold = done.saturating_mul(100);
+    let total = hundredfold.checked_div(percent).unwrap_or(hundredfold + 1);
     Some((done, total.max(done)))
 }
 
@@ -82,7 +79,7 @@ fn arguments(barman: &Barman<'_>, from: &str, to: &Path, without: &[String]) -> 
 impl Cloning<'_> {
     /// The data directory and the tablespaces, one after the other.
     pub(in crate::operations::clone) async fn copy_backup(&mut self) -> Result<()> {
-        let from = self.from_barman()?;
+        let from = self.barman_source()?;
         let request = self.request;
         crate::notice!(
             "copying backup {} from Barman on {}...",
@@ -121,7 +118,7 @@ impl Cloning<'_> {
 
     /// Copies one directory; how many bytes it had.
     async fn copy_part(&mut self, from: &str, to: &Path, without: &[String], done: u64, total: u64) -> Result<u64> {
-        let words = arguments(&self.from_barman()?.barman, from, to, without);
+        let words = arguments(&self.barman_source()?.barman, from, to, without);
         let shown: Vec<String> = words.iter().map(|word| shell_quote(word)).collect();
         crate::info!("executing:\n  rsync {}", shown.join(" "));
         let mut attempt = 1;

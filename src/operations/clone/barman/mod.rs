@@ -32,7 +32,7 @@ fn barman_error(message: impl Into<String>) -> Error {
 }
 
 impl<'r> Cloning<'r> {
-    fn from_barman(&self) -> Result<&FromBarman<'r>> {
+    fn barman_source(&self) -> Result<&FromBarman<'r>> {
         self.barman
             .as_ref()
             .ok_or_else(|| Error::new(ExitCode::Internal, "Barman has not been asked yet"))
@@ -103,7 +103,7 @@ impl Cloning<'_> {
         if self.request.upstream_conninfo.is_some() {
             return Ok(());
         }
-        let from = self.from_barman()?;
+        let from = self.barman_source()?;
         let record = record::ask(&from.barman, &from.backup, self.request).await?;
         if record.node_id == self.request.node_id() {
             return Err(
@@ -117,7 +117,7 @@ impl Cloning<'_> {
 
     /// The backup must be one of the cluster that the standby will join, and on its line of history.
     pub(super) async fn check_backup(&mut self) -> Result<()> {
-        let info = &self.from_barman()?.backup.info;
+        let info = &self.barman_source()?.backup.info;
         let Some(source) = &self.source else { return Ok(()) };
         if self.version.major() != info.version.major() {
             return Err(barman_error(format!(
@@ -168,7 +168,7 @@ impl Cloning<'_> {
 
     /// Each place that a tablespace of the backup goes to must be free.
     pub(super) fn check_backup_tablespaces(&mut self) -> Result<()> {
-        let from = self.from_barman()?;
+        let from = self.barman_source()?;
         let config = &self.request.config;
         let tablespaces = &from.backup.info.tablespaces;
         for mapping in &config.tablespace_mapping {
@@ -198,7 +198,7 @@ impl Cloning<'_> {
 
     /// What would be copied from where.
     pub(super) fn describe_copy(&self) -> Result<Vec<String>> {
-        let from = self.from_barman()?;
+        let from = self.barman_source()?;
         let mappings = &self.request.config.tablespace_mapping;
         let line = |folder: &str, to: &std::path::Path| {
             format!(
