@@ -38,7 +38,7 @@ use catalogue::Command;
 
 use crate::config::Config;
 use crate::conninfo::Conninfo;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit_code::ExitCode;
 
 /// What a verb gets: the options, the configuration and where it came from.
@@ -74,6 +74,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ClusterCleanup => cluster::cleanup::run(context).await,
         Command::NodeCheck => node::check::run(context).await,
         Command::NodeStatus => node::status::run(context).await,
+        Command::NodeRejoin => node::rejoin::run(context).await,
         Command::NodeService => node::service::run(context).await,
         Command::NodeControl => node::control::run(context).await,
         Command::ServiceStatus => service::status::run(context).await,
@@ -81,13 +82,5 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ServiceUnpause => service::pause::run(context, false).await,
         Command::DaemonStart => daemon::start::run(context).await,
         Command::DaemonStop => daemon::stop::run(context).await,
-        Command::NodeRejoin => not_available(command),
     }
-}
-
-fn not_available(command: Command) -> Result<ExitCode> {
-    Err(
-        Error::bad_config(format!("{} is not available in this version yet", command.title()))
-            .hint("until it is, repmgr 5.x can run it with the same configuration and metadata"),
-    )
 }

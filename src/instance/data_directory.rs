@@ -77,8 +77,9 @@ pub fn running_server(path: &Path) -> Result<Option<i32>> {
                 .hint("without it there is no telling whether a server runs in this directory"));
         }
     };
+    // A server in single-user mode writes its id with a minus sign.
     let pid = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok());
-    let Some(pid) = pid.filter(|pid| *pid > 0) else {
+    let Some(pid) = pid.map(i32::saturating_abs).filter(|pid| *pid > 0) else {
         warning!("\"{}\" holds no process id", file.display());
         return Ok(None);
     };

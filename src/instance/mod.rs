@@ -4,12 +4,17 @@
 //! Nothing here asks the server over SQL; that is `postgres`.
 
 pub mod archive_status;
+pub mod configuration_archive;
 pub mod control_file;
 pub mod data_directory;
 pub(crate) mod files;
+mod output_file;
 pub mod replication_configuration;
+pub mod rewind;
 pub mod server_control;
 pub mod service_command;
+pub mod single_user;
+pub mod wal;
 
 use std::path::PathBuf;
 

@@ -126,6 +126,10 @@ pub fn write(data_directory: &Path, settings: &[Setting]) -> Result<()> {
 
 /// The first half of [`write`]: `postgresql.auto.conf` alone.
 pub fn write_settings(data_directory: &Path, settings: &[Setting]) -> Result<()> {
+    rewrite(data_directory, |existing| merge(existing, settings))
+}
+
+fn rewrite(data_directory: &Path, change: impl FnOnce(Vec<Setting>) -> Vec<Setting>) -> Result<()> {
     let path = data_directory.join("postgresql.auto.conf");
     let failed = |error: std::io::Error| unable_to_write(&path, &error);
     let existing = match std::fs::read(&path) {
@@ -139,7 +143,19 @@ pub fn write_settings(data_directory: &Path, settings: &[Setting]) -> Result<()>
             .hint("correct the file, or remove the line; it was left as it is")
     })?;
     let mode = data_directory::file_mode(data_directory).map_err(failed)?;
-    files::replace(&path, render(&merge(existing, settings)).as_bytes(), mode).map_err(failed)
+    files::replace(&path, render(&change(existing)).as_bytes(), mode).map_err(failed)
+}
+
+/// Removes settings from `postgresql.auto.conf`.
+///
+/// # Errors
+/// As [`write`].
+pub fn remove_settings(data_directory: &Path, names: &[&str]) -> Result<()> {
+    let is_meant = |name: &str| names.iter().any(|meant| meant.eq_ignore_ascii_case(name));
+    rewrite(data_directory, |mut settings| {
+        settings.retain(|(name, _)| !is_meant(name));
+        settings
+    })
 }
 
 /// The second half of [`write`]: `standby.signal` alone.

@@ -79,12 +79,20 @@ impl Repoint<'_> {
             )
             .detail(error.to_string())
         };
-        if slots::find(self.target_connection, &name)
-            .await
-            .map_err(unknown)?
-            .is_some()
-        {
+        if let Some(slot) = slots::find(self.target_connection, &name).await.map_err(unknown)? {
             info!("replication slot \"{name}\" exists on {title}");
+            if !slot.physical || slot.active && !self.holds_slot(&name).await? {
+                let what = if slot.physical {
+                    "in use by another node"
+                } else {
+                    "not a physical slot"
+                };
+                return Err(Error::new(
+                    self.failure,
+                    format!("replication slot \"{name}\" on {title} is {what}"),
+                )
+                .hint("drop it there, or give this node another node_id"));
+            }
         } else {
             let free = slots::free_slots(self.target_connection).await.map_err(unknown)?;
             if free < 1 {

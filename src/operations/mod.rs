@@ -6,6 +6,7 @@ pub mod follow;
 pub mod join_check;
 pub mod plan;
 pub mod promote;
+pub mod rejoin;
 pub mod siblings;
 pub mod slots;
 pub mod switchover;

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod control;
+pub mod rejoin;
 mod report;
 pub mod service;
 mod shutdown;

@@ -1,0 +1,1 @@
+//! Days on which a rejoin must refuse, and change nothing.

@@ -1,0 +1,1 @@
+//! A rejoin that was killed, run again.
