@@ -28,11 +28,11 @@ layer() {
 
 # Tests that work on a cluster: once for each way of reaching one. They mostly
 # wait, so more of them than there are processors run at the same time.
-on_a_cluster=(cluster registration clone promote_follow show daemon daemon_settings bad_days)
+on_a_cluster=(cluster registration clone promote_follow show daemon daemon_settings bad_days check witness)
 # Tests that work on servers, whatever the way of reaching them.
 on_servers=(connections switchover extension events instance unreachable mixed conformance configuration hosts matrix)
 on_servers+=(node_service barman)
-on_servers+=(rejoin)
+on_servers+=(rejoin daemon_service)
 
 arguments() {
     for name in "$@"; do

@@ -108,6 +108,38 @@ fn silent_hosts_cost_one_connect_timeout_in_all() {
 }
 
 #[test]
+fn silent_hosts_do_not_hold_up_pausing_and_checking() {
+    let Some(cluster) = cluster("unreachable-pause", 1) else {
+        return;
+    };
+    let first = cluster.node(1);
+    register_silent(first, 4);
+    let limit = 2 * CONNECT_TIMEOUT + Duration::from_secs(2);
+    for (arguments, code) in [
+        (&["service", "pause"][..], 26),
+        (&["service", "unpause", "--dry-run"], 26),
+        (&["node", "check", "--downstream"], 2),
+    ] {
+        let (output, cost) = timed(first, arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+        assert!(cost < limit, "{arguments:?} took {cost:?}");
+    }
+    assert_eq!(first.server.query("SELECT repmgr.repmgrd_is_paused()"), "t");
+    // An upstream that swallows every packet is a result of one check, not the end of all.
+    first
+        .server
+        .query("UPDATE repmgr.nodes SET upstream_node_id = 11 WHERE node_id = 1");
+    let (output, cost) = timed(first, &["node", "check"]);
+    assert_eq!(output.status.code(), Some(25), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("\tUpstream connection: CRITICAL (") && text.contains("\tServer role: OK ("),
+        "{text}"
+    );
+    assert!(cost < limit, "the report took {cost:?}");
+}
+
+#[test]
 fn silent_siblings_do_not_hold_up_promote_follow_and_registration() {
     let Some(cluster) = cluster("unreachable-verbs", 3) else {
         return;
