@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test lint generate clean
+.PHONY: all build extension install setup stage demo test bench lint generate clean
 
 all: build extension
 
@@ -47,6 +47,11 @@ demo: stage
 test: stage
 	-@scripts/stage-original.sh >/dev/null
 	scripts/test.sh
+
+# Side by side with the original, as root.
+bench: stage
+	@scripts/stage-original.sh >/dev/null
+	$(CARGO) bench --bench side_by_side
 
 lint: setup
 	$(CARGO) fmt --check
