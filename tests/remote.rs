@@ -29,8 +29,8 @@ struct Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        for session in self.sessions() {
-            let _ = Command::new("kill").arg(session).stderr(Stdio::null()).status();
+        for process in descendants(&self.process.id().to_string()) {
+            signal("-KILL", &process);
         }
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -69,6 +69,8 @@ impl Sshd {
         let process = user::command("/usr/sbin/sshd")
             .args(["-D", "-f", &shown("sshd_config"), "-E", &shown("log")])
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .expect("sshd");
         let sshd = Sshd { folder, port, process };
@@ -122,17 +124,32 @@ impl Sshd {
         log.lines().filter_map(client).collect()
     }
 
-    /// The processes that serve clients.
+    /// The processes that serve clients, one each.
     fn sessions(&self) -> Vec<String> {
-        let children = Command::new("pgrep")
-            .args(["-P", &self.process.id().to_string()])
-            .output()
-            .expect("pgrep");
-        String::from_utf8_lossy(&children.stdout)
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        children(&self.process.id().to_string())
     }
+}
+
+fn children(parent: &str) -> Vec<String> {
+    let found = Command::new("pgrep").args(["-P", parent]).output().expect("pgrep");
+    String::from_utf8_lossy(&found.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn descendants(parent: &str) -> Vec<String> {
+    let mut found = children(parent);
+    found.extend(children(parent).iter().flat_map(|child| descendants(child)));
+    found
+}
+
+fn signal(signal: &str, process: &str) {
+    // It may have ended.
+    let _ = Command::new("kill")
+        .args([signal, process])
+        .stderr(Stdio::null())
+        .status();
 }
 
 fn make_key(path: &Path, key_type: &str, passphrase: &str) {
@@ -180,6 +197,15 @@ async fn output_and_status_come_back_separately_over_one_connection() {
         eventually("the connection is closed", || sshd.sessions().is_empty().then_some(()));
     }
     assert_eq!(sshd.clients(), ["libssh2", "OpenSSH"]);
+}
+
+#[tokio::test]
+async fn a_command_that_reads_gets_an_end() {
+    let sshd = Sshd::start("");
+    for (options, _) in TRANSPORTS {
+        let config = sshd.config(options);
+        assert_eq!(run(&Ssh::new(&config, None), "cat; echo done").await.stdout, "done\n");
+    }
 }
 
 #[tokio::test]
@@ -270,7 +296,7 @@ async fn a_command_that_hangs_is_given_up_and_others_go_on() {
         ssh.reach(&there(), PATIENCE).await.unwrap();
         let start = Instant::now();
         let host = there();
-        let hanging = ssh.run(&host, "sleep 1000", Duration::from_secs(2));
+        let hanging = ssh.run(&host, "sleep 100", Duration::from_secs(2));
         let (hanging, other) = tokio::join!(hanging, run(&ssh, "sleep 3; echo done"));
         assert!(matches!(hanging, Err(ProcessError::TimedOut { .. })), "{hanging:?}");
         assert_eq!(other.stdout, "done\n", "{client}");
@@ -326,6 +352,15 @@ async fn a_host_key_that_is_not_known_is_accepted_only_if_that_is_configured() {
     // OpenSSH understands what was remembered.
     let config = sshd.config(SYSTEM);
     assert!(run(&Ssh::new(&config, None), "true").await.status.success());
+}
+
+#[tokio::test]
+async fn another_key_is_accepted_if_any_is() {
+    let sshd = Sshd::start("");
+    sshd.know("other");
+    let config = sshd.config("-o StrictHostKeyChecking=no");
+    assert!(run(&Ssh::new(&config, None), "true").await.status.success());
+    assert_eq!(sshd.clients(), ["libssh2"]);
 }
 
 #[tokio::test]
@@ -475,7 +510,7 @@ async fn a_connection_that_is_lost_is_told_and_made_anew() {
     ssh.reach(&there(), PATIENCE).await.unwrap();
     let end_sessions = || {
         for session in sshd.sessions() {
-            assert!(Command::new("kill").arg(session).status().unwrap().success());
+            signal("-TERM", &session);
         }
         eventually("the session has ended", || sshd.sessions().is_empty().then_some(()));
     };
@@ -484,7 +519,7 @@ async fn a_connection_that_is_lost_is_told_and_made_anew() {
     assert_eq!(run(&ssh, "echo again").await.stdout, "again\n");
     // In the middle of one, what it did is not known.
     let marker = sshd.path("started");
-    let command = format!("touch {}; sleep 1000", marker.display());
+    let command = format!("touch {}; sleep 100", marker.display());
     let lose = async {
         while !marker.exists() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -495,6 +530,40 @@ async fn a_connection_that_is_lost_is_told_and_made_anew() {
     assert_failed(&finished, "was lost");
     assert_eq!(run(&ssh, "echo again").await.stdout, "again\n");
     assert_eq!(sshd.clients(), ["libssh2"; 3]);
+}
+
+#[tokio::test]
+async fn a_host_that_falls_silent_is_not_waited_for_until_the_deadline() {
+    let sshd = Sshd::start("");
+    let config = sshd.config("-o ConnectTimeout=2");
+    let ssh = Ssh::new(&config, None);
+    ssh.reach(&there(), PATIENCE).await.unwrap();
+    let freeze = async {
+        let marker = sshd.path("started");
+        let command = format!("touch {}; sleep 100", marker.display());
+        let started = async {
+            while !marker.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let listener = sshd.process.id().to_string();
+            let mut frozen = descendants(&listener);
+            frozen.push(listener);
+            for process in &frozen {
+                signal("-STOP", process);
+            }
+            frozen
+        };
+        let host = there();
+        tokio::join!(ssh.run(&host, &command, Duration::from_secs(1000)), started)
+    };
+    let (finished, frozen) = tokio::time::timeout(2 * PATIENCE, freeze).await.expect("no long wait");
+    assert_failed(&finished.unwrap(), "has not answered for");
+    // The next one makes a new connection.
+    assert_failed(&run(&ssh, "true").await, "no SSH server answered");
+    for process in frozen {
+        signal("-CONT", &process);
+    }
+    assert_eq!(run(&ssh, "echo again").await.stdout, "again\n");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ const AGENT_LIMIT: Duration = Duration::from_secs(2);
 /// What was tried and why nothing was accepted.
 pub(super) fn authenticate(session: &Session, settings: &Settings, deadline: Instant) -> Result<String, String> {
     let user = settings.user.as_str();
+    session.set_timeout(milliseconds(deadline.saturating_duration_since(Instant::now())));
     let methods = session.auth_methods(user).map(str::to_owned);
     if session.authenticated() {
         return Ok("no key needed".to_owned());
@@ -124,6 +125,7 @@ struct Agent {
 impl Agent {
     fn open(session: &Session, wanted: &IdentityAgent, failures: &mut Vec<String>) -> Option<Agent> {
         let socket = match wanted {
+            IdentityAgent::None => return None,
             IdentityAgent::Socket(socket) => socket.clone(),
             IdentityAgent::Environment => {
                 let socket = std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty())?;

@@ -87,6 +87,8 @@ pub(super) enum Progress {
 enum Stage {
     Opening,
     Starting(Channel),
+    /// It has nothing to read from us.
+    EndingInput(Channel),
     Reading(Channel),
     Closing(Channel),
     Over,
@@ -137,8 +139,13 @@ impl Running {
                     Err(error) => Step::Fail(JobError::NotStarted(error.message().to_owned())),
                 },
                 Stage::Starting(mut channel) => match channel.exec(&self.job.command) {
-                    Ok(()) => Step::Next(Stage::Reading(channel)),
+                    Ok(()) => Step::Next(Stage::EndingInput(channel)),
                     Err(error) if error.code() == WOULD_WAIT => Step::Wait(Stage::Starting(channel)),
+                    Err(error) => Step::Fail(JobError::Lost(error.message().to_owned())),
+                },
+                Stage::EndingInput(mut channel) => match channel.send_eof() {
+                    Ok(()) => Step::Next(Stage::Reading(channel)),
+                    Err(error) if error.code() == WOULD_WAIT => Step::Wait(Stage::EndingInput(channel)),
                     Err(error) => Step::Fail(JobError::Lost(error.message().to_owned())),
                 },
                 Stage::Reading(channel) => self.read(channel),
@@ -193,7 +200,10 @@ impl Running {
         // The caller may have gone; that is its decision.
         let _ = self.job.reply.send(result);
         match self.stage {
-            Stage::Starting(channel) | Stage::Reading(channel) | Stage::Closing(channel) => Some(channel),
+            Stage::Starting(channel)
+            | Stage::EndingInput(channel)
+            | Stage::Reading(channel)
+            | Stage::Closing(channel) => Some(channel),
             Stage::Opening | Stage::Over => None,
         }
     }

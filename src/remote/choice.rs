@@ -38,6 +38,8 @@ pub(super) enum IdentityAgent {
     Environment,
     /// From the agent at this socket.
     Socket(PathBuf),
+    /// From nowhere else.
+    None,
 }
 
 /// Which addresses of a name count.
@@ -218,6 +220,7 @@ fn settings(asked: &Effective, home: &Path, local_user: &str) -> Result<Settings
         identities_only: is_yes(asked, "identitiesonly"),
         identity_agent: match asked.first("identityagent") {
             None | Some("SSH_AUTH_SOCK") => IdentityAgent::Environment,
+            Some("none") => IdentityAgent::None,
             Some(socket) => IdentityAgent::Socket(expansion.path(socket).ok_or("identityagent")?),
         },
         host_keys: match asked.first("stricthostkeychecking") {

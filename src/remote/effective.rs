@@ -17,17 +17,15 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(super) struct Effective(BTreeMap<String, Vec<String>>);
 
 impl Effective {
-    /// Reads the output of `ssh -G`. A value of `none` is none.
+    /// Reads the output of `ssh -G`. A value of `none` is none, except of the agent: there it is not the default.
     pub(super) fn parse(text: &str) -> Effective {
         let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in text.lines() {
             let (keyword, value) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
             let value = value.trim();
-            if !keyword.is_empty() && value != "none" {
-                values
-                    .entry(keyword.to_ascii_lowercase())
-                    .or_default()
-                    .push(value.to_owned());
+            let keyword = keyword.to_ascii_lowercase();
+            if !keyword.is_empty() && (value != "none" || keyword == "identityagent") {
+                values.entry(keyword).or_default().push(value.to_owned());
             }
         }
         Effective(values)

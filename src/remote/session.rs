@@ -25,7 +25,7 @@ use crate::process::Finished;
 /// How often a host that says nothing is asked for a sign of life while a command runs.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// A host that has not even acknowledged that for so long is gone.
-const SILENCE_LIMIT: Duration = Duration::from_secs(40);
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 /// How often a host that has no channel in use may refuse one, and the pause before it is asked again.
 const REFUSALS: u32 = 20;
 const REFUSAL_PAUSE: Duration = Duration::from_millis(50);
