@@ -34,6 +34,9 @@ on_servers=(connections switchover extension events instance unreachable mixed c
 on_servers+=(node_service barman)
 on_servers+=(rejoin daemon_service)
 
+# Servers that hang, daemons that are disturbed.
+on_servers+=(weaknesses)
+
 arguments() {
     for name in "$@"; do
         if [ -e "tests/$name.rs" ] || [ -e "tests/$name/main.rs" ]; then

@@ -153,7 +153,7 @@ fn what_prevents_the_start_is_told_to_the_caller() {
 }
 
 #[test]
-fn a_daemon_starts_is_the_only_one_rotates_its_log_and_stops() {
+fn w51_w52_a_daemon_starts_is_the_only_one_rotates_its_log_and_stops() {
     let mut cluster = Cluster::new("daemon-process", 1);
     cluster.primary_up("");
     cluster.node_mut(1).start_daemon();
@@ -400,7 +400,7 @@ fn a_paused_or_manual_daemon_does_not_promote() {
 }
 
 #[test]
-fn an_event_command_that_hangs_does_not_stop_the_failover() {
+fn w14_an_event_command_that_hangs_does_not_stop_the_failover() {
     // Only for the daemon's events: `repmgr` itself waits for its commands.
     let events = "repmgrd_start,repmgrd_upstream_disconnect,repmgrd_failover_promote";
     let hanging = format!("event_notification_command='sleep 70'\nevent_notifications='{events}'\n");
@@ -435,7 +435,7 @@ fn freeze(cluster: &Cluster, id: u32, signal: Signal) {
 }
 
 #[test]
-fn a_daemon_that_is_told_to_end_while_it_promotes_completes_the_failover() {
+fn w27_a_daemon_that_is_told_to_end_while_it_promotes_completes_the_failover() {
     let mut cluster = watched("daemon-term", 3, "");
     let config = std::fs::read_to_string(&cluster.node(2).config_file).unwrap();
     let slow = config.replace("promote_command='", "promote_command='sleep 3; ");
@@ -502,7 +502,7 @@ fn what_a_standby_saw_is_published_and_its_history_written() {
 }
 
 #[test]
-fn wal_receivers_are_stopped_for_the_election_and_start_again() {
+fn w34_wal_receivers_are_stopped_for_the_election_and_start_again() {
     if Flavor::current() == Flavor::Unprivileged {
         // Only a superuser may stop a WAL receiver, as with the original; the failover goes on without.
         return;
@@ -538,7 +538,7 @@ fn wal_receivers_are_stopped_for_the_election_and_start_again() {
 }
 
 #[test]
-fn a_promotion_that_dies_is_no_promotion_and_the_next_one_is_elected() {
+fn w28_a_promotion_that_dies_is_no_promotion_and_the_next_one_is_elected() {
     let cluster = watched("daemon-dies", 3, "election_rerun_interval=1\npromote_check_timeout=3\n");
     let config = std::fs::read_to_string(&cluster.node(2).config_file).unwrap();
     let deadly = config.replace("promote_command='", "promote_command='kill -9 $$; ");

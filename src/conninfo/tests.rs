@@ -236,7 +236,7 @@ proptest! {
 }
 
 #[test]
-fn values_are_quoted_only_where_needed() {
+fn w58_values_are_quoted_only_where_needed() {
     let conninfo: Conninfo = [("host", "n1"), ("password", r"a 'b\"), ("application_name", "node-1")]
         .into_iter()
         .collect();

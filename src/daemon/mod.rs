@@ -18,6 +18,8 @@ mod process;
 mod questions;
 mod reload;
 mod signals;
+#[cfg(test)]
+mod silence_tests;
 mod startup;
 mod status;
 mod watch;

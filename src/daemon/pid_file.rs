@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_claim_is_refused_and_leaves_the_first_alone() {
+    fn w53_a_second_claim_is_refused_and_leaves_the_first_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("repmgrd.pid");
         let first = PidFile::claim(&path).unwrap();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_living_process_keeps_its_file_unless_its_number_was_given_anew() {
+    fn w53_a_living_process_keeps_its_file_unless_its_number_was_given_anew() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("repmgrd.pid");
         let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();

@@ -11,7 +11,7 @@ use crate::exit_code::ExitCode;
 use crate::failover::{Answer, ConnectFailure, Probe};
 use crate::metadata::NodeRecord;
 use crate::operations::attach::{self, LocalPosition, Refusal, Verdict};
-use crate::postgres::{self, ConnectError, Connection, Ping};
+use crate::postgres::{self, ConnectError, Connection, Ping, QueryError};
 use crate::types::RecoveryState;
 
 /// The answer to a probe, with the connection that may be kept.
@@ -71,7 +71,8 @@ async fn ping(conninfo: &Conninfo) -> Result<(), ConnectError> {
     })
 }
 
-/// The server is there; what it says of itself over the kept connection or, if that is broken, a new one.
+/// The server is there; what it says of itself over the kept connection or, if that is broken or hangs, a new one.
+/// One that lets this node in and answers nothing on a new connection serves nobody.
 async fn on_connection(node: &NodeRecord, kept: Option<Arc<Connection>>) -> Probed {
     let mut kept = kept;
     loop {
@@ -80,23 +81,31 @@ async fn on_connection(node: &NodeRecord, kept: Option<Arc<Connection>>) -> Prob
             Ok(connection) => connection,
             Err(error) => return Probed::failed(error),
         };
-        match connection.recovery_state().await {
-            Ok(state) => {
+        let limit = DEADLINES.connect;
+        let (failure, message) = match tokio::time::timeout(limit, connection.recovery_state()).await {
+            Ok(Ok(state)) => {
                 return Probed {
                     connection: Some(connection),
                     probe: Ok(state),
                     error: None,
                 };
             }
-            // Broken since the last turn: once more with a new one.
-            Err(crate::postgres::QueryError::ConnectionLost(_)) if was_kept => {}
-            Err(error) => {
+            Ok(Err(error)) if !peers::is_lost(&error) => {
                 return Probed {
-                    connection: (!peers::is_lost(&error)).then_some(connection),
+                    connection: Some(connection),
                     probe: Ok(RecoveryState::Unknown),
                     error: Some(error.to_string()),
                 };
             }
+            Ok(Err(error @ QueryError::ConnectionLost(_))) => (ConnectFailure::Transport, error.to_string()),
+            Ok(Err(error)) => (ConnectFailure::Silent, error.to_string()),
+            Err(_) => (
+                ConnectFailure::Silent,
+                format!("it lets this node in and does not answer within {limit:?}"),
+            ),
+        };
+        if !was_kept {
+            return Probed::failed(ConnectError { failure, message });
         }
     }
 }

@@ -68,4 +68,7 @@ fn write(config: &Config, state: &State, local: &Local) {
             }
         }
     }
+    for alarm in &state.alarms {
+        crate::detail!("{}: {}", alarm.sentence(state), alarm.consequence());
+    }
 }

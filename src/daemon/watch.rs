@@ -193,7 +193,8 @@ impl Watch {
         let observation = self.observation(gathered);
         let decision = failover::step(&self.settings, &self.state, &observation);
         self.say_why(decision.rule, &decision.reason, decision.next.name());
-        self.state = decision.next;
+        let before = std::mem::replace(&mut self.state, decision.next);
+        self.raise_alarms(&before);
         for action in decision.actions {
             if let Some(code) = self.carry_out(action).await {
                 return Err(code);
@@ -222,6 +223,18 @@ impl Watch {
                 "monitoring cluster primary {}",
                 self.title(self.own).trim_start_matches("node ")
             );
+        }
+    }
+
+    /// Says once what only a person can put right, and when it is over.
+    fn raise_alarms(&self, before: &State) {
+        for alarm in self.state.alarms.difference(&before.alarms) {
+            crate::error!("{}", alarm.sentence(&self.state));
+            crate::detail!("{}", alarm.consequence());
+            crate::hint!("{}", alarm.way_out());
+        }
+        for alarm in before.alarms.difference(&self.state.alarms) {
+            crate::notice!("no longer so: {}", alarm.sentence(before));
         }
     }
 

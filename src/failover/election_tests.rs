@@ -10,22 +10,22 @@ use super::state::Resume;
 use crate::config::{Config, FailoverMode};
 use crate::types::{Lsn, NodeId, NodeType, RecoveryState};
 
-const P: i32 = 1;
-const A: i32 = 2;
-const B: i32 = 3;
-const C: i32 = 4;
-const W: i32 = 9;
+pub(super) const P: i32 = 1;
+pub(super) const A: i32 = 2;
+pub(super) const B: i32 = 3;
+pub(super) const C: i32 = 4;
+pub(super) const W: i32 = 9;
 
 /// A cluster whose primary P is lost, as node A sees it.
-struct Case {
-    own: i32,
-    settings: Settings,
-    nodes: Vec<Node>,
-    local: Local,
-    survey: Vec<Seen>,
-    passed_over: BTreeSet<NodeId>,
-    resume: Resume,
-    lost_for: Option<Duration>,
+pub(super) struct Case {
+    pub(super) own: i32,
+    pub(super) settings: Settings,
+    pub(super) nodes: Vec<Node>,
+    pub(super) local: Local,
+    pub(super) survey: Vec<Seen>,
+    pub(super) passed_over: BTreeSet<NodeId>,
+    pub(super) resume: Resume,
+    pub(super) lost_for: Option<Duration>,
 }
 
 fn node(id: i32, node_type: NodeType) -> Node {
@@ -63,7 +63,7 @@ fn gone(id: i32) -> Seen {
 
 impl Case {
     /// P with the standbys and witness named, all of them in order.
-    fn new(own: i32, others: &[i32]) -> Self {
+    pub(super) fn new(own: i32, others: &[i32]) -> Self {
         let mut nodes = vec![node(P, NodeType::Primary), node(own, NodeType::Standby)];
         let mut survey = Vec::new();
         for id in others {
@@ -103,7 +103,7 @@ impl Case {
         }
     }
 
-    fn cut(mut self, ids: &[i32]) -> Self {
+    pub(super) fn cut(mut self, ids: &[i32]) -> Self {
         for seen in &mut self.survey {
             if ids.contains(&seen.node.0) {
                 *seen = gone(seen.node.0);
@@ -112,25 +112,25 @@ impl Case {
         self
     }
 
-    fn with(mut self, id: i32, change: impl Fn(&mut Seen)) -> Self {
+    pub(super) fn with(mut self, id: i32, change: impl Fn(&mut Seen)) -> Self {
         self.survey.iter_mut().filter(|seen| seen.node.0 == id).for_each(change);
         self
     }
 
-    fn record(mut self, id: i32, change: impl Fn(&mut Node)) -> Self {
+    pub(super) fn record(mut self, id: i32, change: impl Fn(&mut Node)) -> Self {
         self.nodes.iter_mut().filter(|node| node.id.0 == id).for_each(change);
         self
     }
 
-    fn place(self, id: i32, location: &str) -> Self {
+    pub(super) fn place(self, id: i32, location: &str) -> Self {
         self.record(id, |node| node.location = location.into())
     }
 
-    fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         self.verdict().0
     }
 
-    fn verdict(&self) -> (Outcome, String) {
+    pub(super) fn verdict(&self) -> (Outcome, String) {
         let find = |id: i32| self.nodes.iter().find(|node| node.id.0 == id).expect("is in the case");
         let verdict = elect(&Ballot {
             settings: &self.settings,
@@ -148,12 +148,12 @@ impl Case {
     }
 
     #[track_caller]
-    fn wins(&self) {
+    pub(super) fn wins(&self) {
         assert!(matches!(self.outcome(), Outcome::Won(_)), "{:?}", self.verdict());
     }
 
     #[track_caller]
-    fn loses_to(&self, winner: i32) {
+    pub(super) fn loses_to(&self, winner: i32) {
         assert_eq!(
             self.outcome(),
             Outcome::Lost(Some(NodeId(winner))),
@@ -163,7 +163,7 @@ impl Case {
     }
 
     #[track_caller]
-    fn is_cancelled(&self) {
+    pub(super) fn is_cancelled(&self) {
         assert_eq!(self.outcome(), Outcome::Cancelled, "{:?}", self.verdict());
     }
 }
@@ -391,7 +391,7 @@ fn a_node_of_the_primarys_location_must_be_visible() {
 }
 
 #[test]
-fn a_primary_that_still_sends_wal_is_not_dead() {
+fn w07_a_primary_that_still_sends_wal_is_not_dead() {
     let mut case = Case::new(A, &[B]);
     case.local.wal_message_age = Some(Duration::from_secs(1));
     case.is_cancelled();

@@ -181,6 +181,8 @@ impl Turn<'_> {
     /// Goes on to be degraded, and looks again after `wait`.
     pub(super) fn become_degraded(&mut self, cause: Cause, wait: Duration) {
         self.release_receiver();
+        // Who was told to hold back does so only for a while.
+        self.next.overtaking = None;
         self.next.degraded_since.get_or_insert(self.now);
         let again = self.now + wait;
         self.enter(Phase::Degraded { cause, again });

@@ -39,6 +39,7 @@
 //! stands between them and changes nothing else: ranking, quorum and reasons stay as they are.
 
 mod action;
+mod alarms;
 mod degraded;
 #[cfg(test)]
 mod driven;
@@ -61,12 +62,15 @@ mod turn;
 mod voting;
 #[cfg(test)]
 mod voting_tests;
+#[cfg(test)]
+mod weakness_tests;
 
 use std::time::Duration;
 
 use crate::types::NodeType;
 
 pub use action::{Action, Announcement, Where};
+pub use alarms::Alarm;
 pub use election::Tally;
 pub use manual::manual;
 pub use observation::{
@@ -83,11 +87,13 @@ pub use state::{
 /// Decides one turn.
 pub fn step(settings: &Settings, state: &State, observation: &Observation) -> Decision {
     let turn = turn::Turn::new(settings, state, observation);
-    match state.mode.clone() {
+    let mut decision = match state.mode.clone() {
         Mode::Starting => begin(turn),
         Mode::Primary(phase) => turn.primary(phase),
         Mode::Standby(phase) | Mode::Witness(phase) => turn.follower(phase),
-    }
+    };
+    decision.next.watch_alarms(observation);
+    decision
 }
 
 /// Chooses the mode by the type in the own record.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::types::{NodeId, NodeType, RecoveryState};
 
 use super::action::Action;
+use super::alarms::Alarm;
 use super::election::Tally;
 use super::observation::{CommandEnd, Node, Notification, Probe};
 use super::rules::Rule;
@@ -62,6 +63,10 @@ pub struct State {
     pub receiver_stopped: bool,
     /// Whether the WAL replay was asked to resume in this election, and has not or did not.
     pub resume: Resume,
+    /// What only a person can put right.
+    pub alarms: BTreeSet<Alarm>,
+    /// When it was last looked whether another node is a primary, too, while all is well here.
+    pub looked_around: Option<Duration>,
 }
 
 /// How resuming a paused replay goes.
@@ -367,6 +372,8 @@ impl State {
             standing_aside: false,
             receiver_stopped: false,
             resume: Resume::NotAsked,
+            alarms: BTreeSet::new(),
+            looked_around: None,
         }
     }
 
@@ -479,11 +486,11 @@ impl State {
         let (probe, ask) = match &self.mode {
             Mode::Starting => (false, Vec::new()),
             Mode::Primary(PrimaryPhase::Searching) => (false, others()),
-            Mode::Primary(_) => (false, Vec::new()),
+            Mode::Primary(_) => (false, self.look_around(now)),
             Mode::Standby(phase) | Mode::Witness(phase) => match phase {
                 Phase::Entering { .. } if self.upstream.is_some() => (true, Vec::new()),
                 Phase::Entering { .. } => (false, others()),
-                Phase::Normal => (true, Vec::new()),
+                Phase::Normal => (true, self.look_around(now)),
                 Phase::Reconnecting(attempts) => (now >= attempts.next, Vec::new()),
                 Phase::StoppingReceivers { .. } => (false, siblings()),
                 Phase::Electing { not_before } if now < *not_before => (false, Vec::new()),

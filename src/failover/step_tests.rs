@@ -12,7 +12,7 @@ use crate::exit_code::ExitCode;
 use crate::types::{NodeId, NodeType, RecoveryState};
 
 #[test]
-fn a_refused_login_never_starts_a_failover() {
+fn w06_a_refused_login_never_starts_a_failover() {
     for failure in [
         ConnectFailure::Authentication,
         ConnectFailure::TooManyConnections,
@@ -32,7 +32,7 @@ fn a_refused_login_never_starts_a_failover() {
 }
 
 #[test]
-fn a_failed_follow_during_the_attempts_leaves_the_daemon_degraded_and_it_follows_later() {
+fn w21_w22_a_failed_follow_during_the_attempts_leaves_the_daemon_degraded_and_it_follows_later() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.upstream = REFUSED;
     daemon.until(Rule::UpstreamLost);
@@ -55,7 +55,7 @@ fn a_failed_follow_during_the_attempts_leaves_the_daemon_degraded_and_it_follows
 }
 
 #[test]
-fn manual_and_paused_nodes_do_not_follow_when_notified() {
+fn w23_manual_and_paused_nodes_do_not_follow_when_notified() {
     let mut manual = Daemon::watching(|config| config.failover = FailoverMode::Manual);
     manual.upstream = REFUSED;
     manual.others = vec![seen(3, RecoveryState::Primary)];
@@ -87,7 +87,7 @@ fn manual_and_paused_nodes_do_not_follow_when_notified() {
 }
 
 #[test]
-fn a_promotion_counts_by_the_servers_state_and_not_by_the_command() {
+fn w28_a_promotion_counts_by_the_servers_state_and_not_by_the_command() {
     // Killed, and nothing happened: a failure.
     let mut daemon = Daemon::promoting();
     daemon.finished = vec![Finished::PromoteCommand(CommandEnd::Signalled(9))];
@@ -145,7 +145,7 @@ fn the_old_primary_back_during_the_promotion_aborts_it() {
 }
 
 #[test]
-fn a_notification_in_peace_is_kept_for_a_while_and_then_forgotten() {
+fn w32_a_notification_in_peace_is_kept_for_a_while_and_then_forgotten() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.local.notification = Some(Notification::Follow(NodeId(3)));
     daemon.until(Rule::NotificationKept);
@@ -156,7 +156,7 @@ fn a_notification_in_peace_is_kept_for_a_while_and_then_forgotten() {
 }
 
 #[test]
-fn a_notification_that_names_a_standby_is_worth_nothing() {
+fn w32_a_notification_that_names_a_standby_is_worth_nothing() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.upstream = REFUSED;
     daemon.until(Rule::UpstreamLost);
@@ -166,7 +166,7 @@ fn a_notification_that_names_a_standby_is_worth_nothing() {
 }
 
 #[test]
-fn a_follower_whose_follow_fails_tells_nobody_to_go_back() {
+fn w33_a_follower_whose_follow_fails_tells_nobody_to_go_back() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.upstream = REFUSED;
     daemon.until(Rule::UpstreamLost);
@@ -186,7 +186,7 @@ fn a_follower_whose_follow_fails_tells_nobody_to_go_back() {
 }
 
 #[test]
-fn a_daemon_started_without_its_upstream_waits_and_does_not_vote() {
+fn w29_a_daemon_started_without_its_upstream_waits_and_does_not_vote() {
     let mut daemon = Daemon::new(|_| ());
     daemon.upstream = REFUSED;
     let not_there = daemon.until(Rule::UpstreamNotThere);
@@ -199,7 +199,7 @@ fn a_daemon_started_without_its_upstream_waits_and_does_not_vote() {
 }
 
 #[test]
-fn a_demoted_upstream_without_a_new_primary_is_waited_for() {
+fn w30_a_demoted_upstream_without_a_new_primary_is_waited_for() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.upstream = Ok(RecoveryState::Standby);
     daemon.until(Rule::UpstreamDemoted);
@@ -227,7 +227,7 @@ fn a_standby_without_an_upstream_is_attached_to_the_primary_that_calls_it() {
 }
 
 #[test]
-fn a_cascaded_standby_goes_on_trying_the_primary() {
+fn w41_a_cascaded_standby_goes_on_trying_the_primary() {
     let mut daemon = Daemon::new(|_| ());
     daemon.nodes[1].upstream = Some(NodeId(3));
     daemon.upstream = Ok(RecoveryState::Standby);
@@ -257,7 +257,7 @@ fn a_cascaded_standby_without_a_recorded_primary_is_degraded() {
 }
 
 #[test]
-fn a_restart_of_the_own_server_is_no_failure() {
+fn w48_a_restart_of_the_own_server_is_no_failure() {
     let mut daemon = Daemon::watching(|_| ());
     let local = daemon.local.clone();
     daemon.local = Local::silent();
@@ -283,7 +283,7 @@ fn a_restart_of_the_own_server_is_no_failure() {
 }
 
 #[test]
-fn an_unknown_type_is_waited_for_at_the_pace_of_monitoring() {
+fn w61_an_unknown_type_is_waited_for_at_the_pace_of_monitoring() {
     let mut daemon = Daemon::new(|_| ());
     daemon.nodes[1].node_type = NodeType::Unknown;
     let decision = daemon.turn();

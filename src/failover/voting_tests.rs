@@ -36,7 +36,7 @@ fn attempts_of_zero_or_one_begin_the_election_with_the_first_failure() {
 }
 
 #[test]
-fn voting_again_announces_no_return_of_the_upstream() {
+fn w24_voting_again_announces_no_return_of_the_upstream() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.upstream = REFUSED;
     daemon.until(Rule::UpstreamLost);
@@ -51,7 +51,7 @@ fn voting_again_announces_no_return_of_the_upstream() {
 }
 
 #[test]
-fn a_winner_that_does_not_act_is_passed_over() {
+fn w13_w26_a_winner_that_does_not_act_is_passed_over() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.upstream = REFUSED;
     daemon.others[0].receive_lsn = Some(Lsn(2000));
@@ -159,8 +159,24 @@ fn an_announcement_does_not_count_after_this_node_was_told_to_hold_back() {
     daemon.until(Rule::ElectionWon);
 }
 
+/// The election was broken off in between, and whoever was told does not hold back any longer.
 #[test]
-fn a_dead_daemon_is_not_waited_for() {
+fn an_announcement_does_not_count_after_a_time_without_elections() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(3000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.upstream = Err(ConnectFailure::Authentication);
+    daemon.until(Rule::UpstreamRefuses);
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::VoteAgain);
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.until(Rule::ElectionWon);
+}
+
+#[test]
+fn w26_a_dead_daemon_is_not_waited_for() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.upstream = REFUSED;
     daemon.others[0].receive_lsn = Some(Lsn(2000));

@@ -41,7 +41,7 @@ fn configure(node: &Node, password: &str, more: &str) {
 }
 
 #[test]
-fn a_password_in_a_connection_string_shows_nowhere() {
+fn w57_a_password_in_a_connection_string_shows_nowhere() {
     if Flavor::current() != Flavor::Plain {
         return;
     }

@@ -120,9 +120,3 @@ fn two_nodes_that_give_up_better_ones_are_not_both_promoted() {
         &[Rule::OvertakingAnnounced, Rule::UpstreamUnknown, Rule::Promoted],
     );
 }
-
-/// A switchover's new primary is lost before the daemon of the old one found it, and another node is elected.
-#[test]
-fn a_former_primary_streams_from_the_successor_of_its_new_primary() {
-    story(127_819, &[Rule::PrimaryDemoted, Rule::Rejoined, Rule::Followed]);
-}
