@@ -137,7 +137,6 @@ impl Turn<'_> {
             Outcome::Cancelled => {
                 // What keeps this node from a decision may have kept the elected one from acting.
                 self.next.waited_for = None;
-                self.next.overtaking = None;
                 self.act(Action::ResetVotingStatus);
                 self.become_degraded(Cause::Cancelled, rerun);
                 self.decide_paced(Rule::ElectionCancelled, reason)
