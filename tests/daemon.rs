@@ -414,24 +414,10 @@ fn w14_an_event_command_that_hangs_does_not_stop_the_failover() {
 #[test]
 fn a_primary_whose_host_is_frozen_is_given_up() {
     let cluster = watched("daemon-frozen", 2, "");
-    freeze(&cluster, 1, Signal::SIGSTOP);
+    cluster.node(1).server.freeze();
     let promoted = || cluster.node(2).server.is_primary().then_some(());
     eventually("node2 is primary", promoted);
-    freeze(&cluster, 1, Signal::SIGKILL);
-}
-
-/// Signals the server of a node and all of its processes.
-fn freeze(cluster: &Cluster, id: u32, signal: Signal) {
-    let postmaster = cluster.node(id).server.pid().unwrap();
-    let children = Command::new("pgrep")
-        .args(["-P", &postmaster.to_string()])
-        .output()
-        .unwrap();
-    nix::sys::signal::kill(postmaster, signal).unwrap();
-    for child in text(&children.stdout).lines() {
-        // One may have ended meanwhile.
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.parse().unwrap()), signal);
-    }
+    cluster.node(1).server.kill();
 }
 
 #[test]

@@ -186,17 +186,26 @@ impl Server {
 
     /// `kill -9` of the postmaster and all of its children, as when the host dies.
     pub fn kill(&self) {
+        self.signal_all(Signal::SIGKILL);
+        eventually("the killed server is gone", || (!self.is_running()).then_some(()));
+    }
+
+    /// Stops the postmaster and all of its children where they are: connections stay, and nothing answers.
+    pub fn freeze(&self) {
+        self.signal_all(Signal::SIGSTOP);
+    }
+
+    fn signal_all(&self, signal: Signal) {
         let pid = self.pid().expect("a running server");
         let children = Command::new("pgrep")
             .args(["-P", &pid.to_string()])
             .output()
             .expect("pgrep");
-        kill(pid, Signal::SIGKILL).expect("a signal to the server");
+        kill(pid, signal).expect("a signal to the server");
         for child in String::from_utf8_lossy(&children.stdout).lines() {
             // A child may be gone already.
-            let _ = kill(Pid::from_raw(child.parse().expect("a process id")), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(child.parse().expect("a process id")), signal);
         }
-        eventually("the killed server is gone", || (!self.is_running()).then_some(()));
     }
 
     /// How other nodes connect to it.
