@@ -97,7 +97,7 @@ impl Barman {
             let wals = std::fs::read_dir(self.folder.join("main/wals")).expect("the archive");
             (wals.count() > 1).then_some(())
         });
-        self.ok(&["backup", "--wait", "--wait-timeout", "60", "main"]);
+        self.ok(&["backup", "main"]);
         let mut backups: Vec<String> = std::fs::read_dir(self.folder.join("main/base"))
             .expect("the backups")
             .map(|entry| entry.expect("a backup").file_name().into_string().expect("its id"))
@@ -117,8 +117,12 @@ impl Barman {
 
 /// A primary with a Barman that has a backup of it.
 fn with_backup(name: &str) -> (Cluster, Barman) {
+    with_backup_and(name, "")
+}
+
+fn with_backup_and(name: &str, server_settings: &str) -> (Cluster, Barman) {
     let cluster = Cluster::new(name, 2);
-    cluster.primary_up(&Barman::server_settings(&cluster));
+    cluster.primary_up(&(Barman::server_settings(&cluster) + server_settings));
     let barman = Barman::new(&cluster, "");
     let primary = &cluster.node(1).server;
     let location = cluster.folder.join("ts on primary");
@@ -160,8 +164,8 @@ fn attach(cluster: &Cluster, id: u32) {
     let (primary, node) = (cluster.node(1), cluster.node(id));
     node.server.configure("archive_mode = off");
     node.server.start();
-    node.repmgr_ok(&["standby", "register"]);
     cluster.wait_streaming(1, id);
+    node.repmgr_ok(&["standby", "register"]);
     primary.server.query("INSERT INTO after SELECT 1");
     let count = "SELECT (SELECT count(*) FROM before) || ' ' || (SELECT count(*) FROM after)";
     let expected = primary.server.query(count);
@@ -379,4 +383,287 @@ fn a_copy_that_is_interrupted_or_dies_is_taken_back() {
         assert!(!standby.server.data.exists() && !tablespace.exists(), "{signal}");
         assert_eq!(primary.server.query("SELECT count(*) FROM pg_replication_slots"), "0");
     }
+}
+
+#[test]
+fn a_full_disk_is_named_and_cleaned_up() {
+    if !installed() {
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return skip("faults", "a file system of its own needs root");
+    }
+    let (cluster, barman) = with_backup("barman-full");
+    let (_, mapping) = mapping(&cluster);
+    let standby = cluster.node(2);
+    standby.write_config(&format!("{}{mapping}", barman.settings()));
+    user::folder(&standby.server.data);
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs"])
+        .arg(&standby.server.data)
+        .output()
+        .expect("mount");
+    if !mounted.status.success() {
+        return skip("faults", "no tmpfs can be mounted here");
+    }
+    user::give(&standby.server.data);
+    let output = clone(standby, &[]);
+    let left = files(&standby.server.data);
+    let unmounted = Command::new("umount").arg(&standby.server.data).status();
+    assert!(unmounted.expect("umount").success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(14), "{text}");
+    assert!(text.contains("make room"), "{text}");
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn wal_that_the_primary_has_removed_comes_from_barman() {
+    if !installed() {
+        return;
+    }
+    let (cluster, barman) = with_backup_and("barman-wal", "wal_keep_size = 0\nmin_wal_size = 32MB\n");
+    let (primary, standby) = (cluster.node(1), cluster.node(2));
+    let (_, mapping) = mapping(&cluster);
+    let options = ["-d", &primary.server.conninfo()];
+    standby.write_config(&format!("{}{mapping}", barman.settings()));
+    let archived = || files(&barman.folder.join("main/incoming"));
+    eventually("the primary has removed WAL since the backup", || {
+        primary.server.query("SELECT pg_switch_wal()");
+        primary.server.query("CHECKPOINT");
+        (archived() > 3).then_some(())
+    });
+    let error = clone_fails(19, standby, &options);
+    assert!(error.contains("Barman has all the WAL"), "{error}");
+
+    barman.ok(&["archive-wal", "main"]);
+    let config = std::fs::read_to_string(&barman.config).expect("its configuration");
+    user::write(
+        &barman.config,
+        &config.replace("archiver=on", "archiver=on\ncompression=gzip"),
+    );
+    let error = clone_fails(19, standby, &options);
+    assert!(error.contains("restore_command"), "{error}");
+    user::write(&barman.config, &config);
+    assert!(!standby.server.data.exists());
+
+    clone_fails(0, standby, &options);
+    assert!(files(&standby.server.data.join("pg_wal")) > 1);
+    attach(&cluster, 2);
+    standby.server.stop("fast");
+    primary.server.query("DELETE FROM repmgr.nodes WHERE node_id = 2");
+
+    let restore = format!(
+        "restore_command='barman -c {} get-wal main %f >%p'\n",
+        barman.config.display()
+    );
+    standby.write_config(&format!("{}{mapping}{restore}", barman.settings()));
+    std::fs::remove_dir_all(mapping_target(&cluster)).expect("the tablespace's directory");
+    clone_fails(0, standby, &[&options[..], &["--force"]].concat());
+    let wal = standby.server.data.join("pg_wal");
+    assert_eq!(files(&wal), usize::from(wal.join("archive_status").exists()));
+    attach(&cluster, 2);
+}
+
+fn mapping_target(cluster: &Cluster) -> PathBuf {
+    mapping(cluster).0
+}
+
+/// What pg-backup-api's documentation says of it, in front of this Barman: it is no Debian package.
+struct Api {
+    port: u16,
+    /// What was asked for, one request a line.
+    asked: std::sync::Arc<std::sync::Mutex<String>>,
+}
+
+impl Api {
+    fn new(barman: &Barman) -> Api {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let asked = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let (seen, config) = (asked.clone(), barman.config.clone());
+        let folder = barman.folder.clone();
+        std::thread::spawn(move || {
+            let mut operation: Option<std::process::Child> = None;
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let (line, body) = read_request(&stream);
+                seen.lock().expect("no panic").push_str(&format!("{line} {body}\n"));
+                let (status, answer) = Api::answer(&config, &folder, &line, &body, &mut operation);
+                use std::io::Write;
+                let text = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
+                    answer.len()
+                );
+                // The program may have gone away.
+                let _ = stream.write_all(text.as_bytes());
+            }
+        });
+        Api { port, asked }
+    }
+
+    fn answer(
+        config: &Path,
+        folder: &Path,
+        line: &str,
+        body: &str,
+        operation: &mut Option<std::process::Child>,
+    ) -> (&'static str, String) {
+        let not_found = |what: &str| ("404 NOT FOUND", format!("{{\"error\":\"404 Not Found: {what}\"}}"));
+        if !line.contains(" /servers/main/operations") {
+            return not_found("Server does not exist");
+        }
+        if line.starts_with("POST") {
+            let value: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            let text = |name: &str| value[name].as_str().expect(name).to_owned();
+            assert_eq!(text("operation_type"), "recovery");
+            assert_eq!(text("remote_ssh_command"), "ssh postgres@node2");
+            let id = text("backup_id");
+            if id != "latest" && !folder.join("main/base").join(&id).exists() {
+                return not_found("Backup does not exist");
+            }
+            let destination = text("destination_directory");
+            let child = user::command("sh")
+                .args([
+                    "-c",
+                    "test -e \"$0/slow\" && sleep 1000; exec barman -c \"$1\" recover main \"$2\" \"$3\"",
+                ])
+                .arg(folder)
+                .arg(config)
+                .args([&id, &destination])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn();
+            *operation = Some(child.expect("barman"));
+            return ("202 ACCEPTED", "{\"operation_id\":\"20260101T120000\"}".to_owned());
+        }
+        if !line.contains("/operations/20260101T120000") {
+            return ("200 OK", "{\"operations\":[]}".to_owned());
+        }
+        let child = operation.as_mut().expect("an operation");
+        let state = match child.try_wait().expect("its status") {
+            None => "IN_PROGRESS",
+            Some(status) if status.success() => "DONE",
+            Some(_) => "FAILED",
+        };
+        let answer = format!("{{\"recovery_id\":\"20260101T120000\",\"status\":\"{state}\"}}");
+        ("200 OK", answer)
+    }
+
+    fn settings(&self, server: &str, backup: &str) -> String {
+        format!(
+            "pg_backupapi_host='127.0.0.1:{}'\npg_backupapi_node_name={server}\npg_backupapi_backup_id={backup}\n\
+             pg_backupapi_remote_ssh_command='ssh postgres@node2'\nuse_replication_slots=true\n",
+            self.port
+        )
+    }
+}
+
+/// The request line, and the body.
+fn read_request(stream: &std::net::TcpStream) -> (String, String) {
+    use std::io::{BufRead, BufReader, Read};
+    let mut reader = BufReader::new(stream);
+    let (mut first, mut length) = (String::new(), 0);
+    let _ = reader.read_line(&mut first);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().expect("a length");
+        }
+    }
+    let mut body = vec![0; length];
+    let _ = reader.read_exact(&mut body);
+    (first.trim().to_owned(), String::from_utf8_lossy(&body).into_owned())
+}
+
+#[test]
+fn pg_backup_api_has_barman_recover_the_backup() {
+    if !installed() {
+        return;
+    }
+    let (cluster, barman) = with_backup("barman-api");
+    let (primary, standby) = (cluster.node(1), cluster.node(2));
+    let api = Api::new(&barman);
+    let conninfo = primary.server.conninfo();
+    let options = ["-d", &conninfo];
+    let slots = || primary.server.query("SELECT count(*) FROM pg_replication_slots");
+
+    // Barman would recover the tablespace where it is: over the primary's own.
+    standby.write_config(&api.settings("main", "latest"));
+    let error = clone_fails(1, standby, &options);
+    assert!(error.contains("ts on primary"), "{error}");
+    standby.write_config(&(api.settings("main", "latest") + &mapping(&cluster).1));
+    clone_fails(1, standby, &options);
+    primary.server.query("DROP TABLE before, after");
+    primary.server.query("DROP TABLESPACE ts");
+    primary
+        .server
+        .query("CREATE TABLE before AS SELECT generate_series(1, 1000) AS n");
+    barman.back_up(primary);
+    primary
+        .server
+        .query("CREATE TABLE after AS SELECT generate_series(1, 500) AS n");
+
+    standby.write_config(&api.settings("other", "latest"));
+    let error = clone_fails(28, standby, &options);
+    assert!(error.contains("other"), "{error}");
+    standby.write_config("pg_backupapi_host='127.0.0.1:1'\npg_backupapi_node_name=main\npg_backupapi_backup_id=latest\npg_backupapi_remote_ssh_command=ssh\n");
+    clone_fails(28, standby, &options);
+    standby.write_config(&api.settings("main", "no_such_backup"));
+    let error = clone_fails(28, standby, &options);
+    assert!(error.contains("Backup does not exist"), "{error}");
+    assert!(!standby.server.data.exists());
+    assert_eq!(slots(), "0");
+
+    standby.write_config(&api.settings("main", "latest"));
+    let asked = api.asked.lock().expect("no panic").clone();
+    clone_fails(0, standby, &[&options[..], &["--dry-run"]].concat());
+    let then = api.asked.lock().expect("no panic").clone();
+    assert!(!then[asked.len()..].contains("POST"), "{then}");
+    assert!(!standby.server.data.exists());
+
+    // Barman cannot be stopped from here: what it may be writing to stays.
+    user::write(&barman.folder.join("slow"), "");
+    let mut child = standby
+        .program("repmgr")
+        .args(["-d", &conninfo, "standby", "clone"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("repmgr");
+    eventually("it waits for the operation", || {
+        let asked = api.asked.lock().expect("no panic").clone();
+        asked[then.len()..]
+            .contains("/operations/20260101T120000")
+            .then_some(())
+    });
+    kill(
+        Pid::from_raw(i32::try_from(child.id()).expect("a process id")),
+        Signal::SIGINT,
+    )
+    .expect("a signal");
+    let status = eventually("the clone has ended", || child.try_wait().expect("its status"));
+    assert_eq!(status.code(), Some(14));
+    assert!(standby.server.data.exists());
+    assert_eq!(slots(), "0");
+    std::fs::remove_file(barman.folder.join("slow")).expect("removed");
+
+    let log = clone_fails(0, standby, &options);
+    assert!(log.contains("standby clone (using pg-backup-api) complete"), "{log}");
+    assert!(standby.server.data.join("standby.signal").exists());
+    assert_eq!(slots(), "1");
+    let details = "SELECT details FROM repmgr.events WHERE event = 'standby_clone' AND successful";
+    assert!(
+        primary
+            .server
+            .query(details)
+            .ends_with("; backup method: pg_backupapi; --force: N")
+    );
+    attach(&cluster, 2);
 }

@@ -223,6 +223,7 @@ fn barman_steps<'r>() -> Vec<Step<Cloning<'r>>> {
         step("find the upstream").check(|clone| Box::pin(clone.check_upstream_or_ask_barman())),
         step("the source's configuration").check(|clone| Box::pin(clone.check_source_configuration())),
         step("the backup belongs to the source's cluster").check(|clone| Box::pin(clone.check_backup())),
+        step("the WAL since the backup").check(|clone| Box::pin(clone.check_wal())),
         step("connection parameters of the standby").check(|clone| Box::pin(async { clone.check_parameters() })),
         step("fetch external configuration files")
             .check(|clone| Box::pin(clone.check_external_files()))
@@ -240,6 +241,9 @@ fn barman_steps<'r>() -> Vec<Step<Cloning<'r>>> {
             .undo(|clone| Box::pin(async { clone.remove_directory() })),
         step("copy the backup")
             .act(|clone| Box::pin(clone.copy_backup()))
+            .undo(|clone| Box::pin(clone.stop_backup())),
+        step("copy WAL that the source has removed")
+            .act(|clone| Box::pin(clone.copy_wal()))
             .undo(|clone| Box::pin(clone.stop_backup())),
         step("complete the data directory").act(|clone| Box::pin(clone.complete_backup())),
         step("write the replication configuration")

@@ -35,8 +35,17 @@ pub(super) enum Ended {
     Stalled,
 }
 
-/// A line about progress: bytes done and in all.
-pub(super) type Reader = fn(&str) -> Option<(u64, u64)>;
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    /// Bytes done and in all.
+    Progress(u64, u64),
+    /// What is to be shown of another line.
+    Other(&'a str),
+}
+
+/// Tells the lines of a program apart.
+pub(super) type Reader = fn(&str) -> Line<'_>;
 
 /// What a program writes while it works: progress, and everything else.
 pub(super) struct Output {
@@ -150,12 +159,12 @@ impl Output {
 
     fn line(&mut self, line: &str) {
         match (self.read)(line) {
-            Some((done, total)) => {
+            Line::Progress(done, total) => {
                 self.seen = Some((done, total));
                 self.show(self.base + done, self.total.unwrap_or(total));
             }
-            None if line.trim().is_empty() => {}
-            None => {
+            Line::Other(line) if line.trim().is_empty() => {}
+            Line::Other(line) => {
                 self.errors.push(line.to_owned());
                 let say = || log::plain(format_args!("{line}"));
                 match &self.bar {
@@ -194,8 +203,11 @@ mod tests {
         end: Duration::from_secs(3600),
     };
 
-    fn percents(line: &str) -> Option<(u64, u64)> {
-        line.strip_suffix('%')?.parse().ok().map(|percent| (percent, 100))
+    fn percents(line: &str) -> Line<'_> {
+        match line.strip_suffix('%').map(str::parse) {
+            Some(Ok(percent)) => Line::Progress(percent, 100),
+            _ => Line::Other(line),
+        }
     }
 
     #[tokio::test]

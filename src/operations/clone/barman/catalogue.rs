@@ -34,6 +34,8 @@ pub struct Backup {
     pub folder: String,
     /// The WAL archive of the server.
     pub wals: Option<String>,
+    /// Whether it is compressed there.
+    pub compressed_wal: bool,
     /// What Barman knows about it.
     pub info: BackupInfo,
     /// How Barman connects to the server that it backs up. May hold a password.
@@ -120,7 +122,7 @@ impl<'r> Barman<'r> {
     }
 
     /// Runs `barman` with its configuration; what it printed.
-    async fn command(&self, words: &[&str]) -> Result<String> {
+    pub async fn command(&self, words: &[&str]) -> Result<String> {
         let mut line = "barman".to_owned();
         if !self.config.barman_config.is_empty() {
             line.push_str(&format!(
@@ -180,6 +182,7 @@ impl<'r> Barman<'r> {
             id: id.to_owned(),
             folder,
             wals: property(&shown, "wals_directory").map(str::to_owned),
+            compressed_wal: property(&shown, "compression").is_some(),
             info,
             conninfo: property(&shown, "conninfo").map(str::to_owned),
             path_prefix: property(&shown, "path_prefix").map(str::to_owned),

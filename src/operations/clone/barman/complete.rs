@@ -31,7 +31,7 @@ const DIRECTORIES: &[&str] = &[
     "pg_twophase",
 ];
 
-fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error {
+pub(super) fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error {
     let path = path.to_owned();
     move |error| {
         let hint = match error.kind() {

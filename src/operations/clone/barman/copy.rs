@@ -11,7 +11,7 @@ use super::{Cloning, destination};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::operations::clone::copying::Running;
-use crate::operations::clone::progress::{Output, Patience};
+use crate::operations::clone::progress::{Line, Output, Patience};
 use crate::process::{self, shell_quote};
 use crate::remote::Host;
 
@@ -44,6 +44,14 @@ fn connection_was_lost(code: Option<i32>) -> bool {
     matches!(code, Some(10 | 12 | 30 | 35 | 255))
 }
 
+/// rsync writes its errors behind an unfinished line of progress.
+fn read_line(line: &str) -> Line<'_> {
+    if let Some(at) = line.find("rsync:").or_else(|| line.find("rsync error:")) {
+        return Line::Other(&line[at..]);
+    }
+    progress(line).map_or(Line::Other(line), |(done, total)| Line::Progress(done, total))
+}
+
 /// Bytes done and in all, from a line of `rsync --info=progress2`: `  1,234,567  12%  1.23MB/s  0:00:01 (xfr#…)`.
 fn progress(line: &str) -> Option<(u64, u64)> {
     let mut words = line.split_whitespace();
@@ -56,7 +64,7 @@ fn progress(line: &str) -> Option<(u64, u64)> {
     Some((done, total.max(done)))
 }
 
-fn arguments(barman: &Barman<'_>, from: &str, to: &Path, without: &[String]) -> Vec<String> {
+fn arguments(barman: &Barman<'_>, from: &str, to: &Path, options: &[String]) -> Vec<String> {
     let mut words: Vec<String> = [
         "--archive",
         "--keep-dirlinks",
@@ -70,7 +78,7 @@ fn arguments(barman: &Barman<'_>, from: &str, to: &Path, without: &[String]) -> 
     if barman.host != Host::Local {
         words.push(format!("--rsh={}", barman.ssh.program()));
     }
-    words.extend(without.iter().map(|path| format!("--exclude={path}")));
+    words.extend_from_slice(options);
     words.push(format!("{}/", barman.path(from)));
     words.push(format!("{}/", to.display()));
     words
@@ -92,17 +100,15 @@ impl Cloning<'_> {
         // Barman's links to its own folders; and what belongs to the server that was backed up.
         let mut without: Vec<String> = tablespaces
             .iter()
-            .map(|tablespace| format!("/pg_tblspc/{}", tablespace.oid))
+            .map(|tablespace| format!("--exclude=/pg_tblspc/{}", tablespace.oid))
             .collect();
-        without.extend(
-            [
-                "/postmaster.pid",
-                "/postmaster.opts",
-                "/recovery.signal",
-                "/pg_replslot/*",
-            ]
-            .map(str::to_owned),
-        );
+        let others = [
+            "/postmaster.pid",
+            "/postmaster.opts",
+            "/recovery.signal",
+            "/pg_replslot/*",
+        ];
+        without.extend(others.map(|path| format!("--exclude={path}")));
         let mut parts = vec![(format!("{folder}/data"), request.data_directory.clone(), without)];
         for tablespace in &tablespaces {
             let location = tablespace.location.to_string_lossy();
@@ -110,15 +116,22 @@ impl Cloning<'_> {
             parts.push((format!("{folder}/{}", tablespace.oid), to, Vec::new()));
         }
         let mut done = 0;
-        for (from, to, without) in parts {
-            done += self.copy_part(&from, &to, &without, done, total).await?;
+        for (from, to, options) in parts {
+            done += self.copy_part(&from, &to, &options, done, total).await?;
         }
         Ok(())
     }
 
-    /// Copies one directory; how many bytes it had.
-    async fn copy_part(&mut self, from: &str, to: &Path, without: &[String], done: u64, total: u64) -> Result<u64> {
-        let words = arguments(&self.barman_source()?.barman, from, to, without);
+    /// Copies one directory, with more options of rsync; how many bytes it had.
+    pub(super) async fn copy_part(
+        &mut self,
+        from: &str,
+        to: &Path,
+        options: &[String],
+        done: u64,
+        total: u64,
+    ) -> Result<u64> {
+        let words = arguments(&self.barman_source()?.barman, from, to, options);
         let shown: Vec<String> = words.iter().map(|word| shell_quote(word)).collect();
         crate::info!("executing:\n  rsync {}", shown.join(" "));
         let mut attempt = 1;
@@ -131,7 +144,7 @@ impl Cloning<'_> {
                 copying: SILENT,
                 end: 4 * SILENT,
             };
-            let mut output = Output::new("rsync", progress, patience).part_of(done, total);
+            let mut output = Output::new("rsync", read_line, patience).part_of(done, total);
             let status = self.backup.insert(running).follow(&mut output).await;
             self.backup = None;
             let reason = match status {
@@ -192,6 +205,14 @@ mod tests {
         ] {
             assert_eq!(progress(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn an_error_behind_progress_is_an_error() {
+        let error = "rsync: [receiver] write failed on \"/d/x\": No space left on device (28)";
+        let line = format!("  6,383,000  20%   93.20MB/s    0:00:00 {error}");
+        assert_eq!(read_line(&line), Line::Other(error));
+        assert_eq!(read_line("  1,000  50%  1.00kB/s  0:00:00"), Line::Progress(1000, 2000));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod catalogue;
 mod complete;
 mod copy;
 mod record;
+mod wal;
 
 use super::Cloning;
 use super::base_backup::BackupOptions;
@@ -25,6 +26,8 @@ pub(super) use complete::check_identity;
 pub(super) struct FromBarman<'r> {
     barman: Barman<'r>,
     backup: Backup,
+    /// WAL files that are copied, by their paths in Barman's archive.
+    wal: Vec<String>,
 }
 
 fn barman_error(message: impl Into<String>) -> Error {
@@ -68,7 +71,11 @@ impl Cloning<'_> {
         self.check_server_program().await?;
         self.check_room(backup.info.size);
         copy::check_rsync().await?;
-        self.barman = Some(FromBarman { barman, backup });
+        self.barman = Some(FromBarman {
+            barman,
+            backup,
+            wal: Vec::new(),
+        });
         Ok(())
     }
 

@@ -13,7 +13,7 @@ pub use command_line::BackupOptions;
 
 use super::Cloning;
 use super::copying::Running;
-use super::progress::{Output, Patience};
+use super::progress::{Line, Output, Patience};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::instance::{data_directory, program};
@@ -29,6 +29,10 @@ fn patience(checkpoint: Duration) -> Patience {
         copying,
         end: 4 * copying,
     }
+}
+
+fn read_line(line: &str) -> Line<'_> {
+    progress(line).map_or(Line::Other(line), |(done, total)| Line::Progress(done, total))
 }
 
 /// Bytes done and in all, from a line of `pg_basebackup --progress`.
@@ -87,7 +91,7 @@ impl Cloning<'_> {
                 .hint("set pg_bindir in repmgr.conf")
         })?;
         let running = self.backup.insert(running);
-        let mut output = Output::new("pg_basebackup", progress, patience(checkpoint));
+        let mut output = Output::new("pg_basebackup", read_line, patience(checkpoint));
         let status = running.follow(&mut output).await;
         self.backup = None;
         let state = data_directory::state(&self.request.data_directory);
