@@ -32,7 +32,7 @@ on_a_cluster=(cluster registration clone promote_follow show daemon daemon_setti
 # Tests that work on servers, whatever the way of reaching them.
 on_servers=(connections switchover extension events instance unreachable mixed conformance configuration hosts matrix)
 on_servers+=(node_service barman)
-on_servers+=(rejoin daemon_service)
+on_servers+=(rejoin daemon_service transports)
 
 # Servers that hang, daemons that are disturbed.
 on_servers+=(weaknesses)
