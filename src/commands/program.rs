@@ -15,11 +15,15 @@ use crate::config::{self, Config};
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
+use crate::operations::switchover::guard;
 use crate::output;
 use crate::{COMPATIBLE_VERSION, COMPATIBLE_VERSION_NUMBER, VERSION};
 
 /// The program `repmgr`.
 pub fn main(arguments: &[String]) -> ExitCode {
+    if guard::is_guard() && guard::nothing_to_do() {
+        return ExitCode::Success;
+    }
     let program = crate::program_name(arguments);
     let parsed = match parse(arguments) {
         Ok(parsed) => parsed,

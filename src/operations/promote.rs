@@ -94,6 +94,14 @@ pub async fn promote(config: &Config, connection: &mut Connection, own: &NodeRec
     );
     start(config, connection, method).await?;
     wait_promoted(config, connection).await?;
+    record_promotion(config, connection, own).await
+}
+
+/// Records a node that was promoted as the primary, and says so.
+///
+/// # Errors
+/// [`ExitCode::DbQuery`].
+pub async fn record_promotion(config: &Config, connection: &mut Connection, own: &NodeRecord) -> Result<()> {
     if let Err(error) = record(connection, own).await {
         let details = format!(
             "server \"{}\" (ID: {}) was promoted to primary, but its node record could not be updated",

@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod killed;
+mod originals;
+mod refused;
 mod roles;
 
 use support::cluster::Node;

@@ -39,12 +39,13 @@ pub struct Base {
 
 /// The checks of a fresh switchover, or of one that goes on where a killed one ended.
 pub async fn examine<'r>(request: &'r Request, ssh: &'r Ssh<'r>, dry_run: bool) -> Result<Switchover<'r>> {
-    let base = base(request, dry_run).await?;
+    let base = base(request, Some(dry_run)).await?;
     let journal = Journal::read(&request.config.data_directory, base.own.node_id);
     if let Some(journal) = &journal
         && base.state == RecoveryState::Primary
         && resume::phase(base.state, journal, None) == Phase::Promoted
     {
+        resume::announce(journal, Phase::Promoted);
         return resume::examine(request, ssh, base, journal.clone(), Phase::Promoted).await;
     }
     if base.state != RecoveryState::Standby {
@@ -63,6 +64,7 @@ pub async fn examine<'r>(request: &'r Request, ssh: &'r Ssh<'r>, dry_run: bool) 
     if let Some(journal) = &journal {
         let live = search.primaries.first().map(|(node, _)| node.node_id);
         if resume::phase(base.state, journal, live) == Phase::Stopped {
+            resume::announce(journal, Phase::Stopped);
             return resume::examine(request, ssh, base, journal.clone(), Phase::Stopped).await;
         }
     }
@@ -92,8 +94,8 @@ pub async fn examine<'r>(request: &'r Request, ssh: &'r Ssh<'r>, dry_run: bool) 
     fresh(request, ssh, base, found, primary, journal, dry_run).await
 }
 
-/// Checks 1 to 5: this node.
-async fn base(request: &Request, dry_run: bool) -> Result<Base> {
+/// Checks 1 to 5: this node. Without `dry_run` nothing is announced.
+pub async fn base(request: &Request, dry_run: Option<bool>) -> Result<Base> {
     let config = &request.config;
     let title = format!("node \"{}\" (ID: {})", config.node_name, config.node_id);
     let conninfo = Conninfo::parse(&config.conninfo)
@@ -133,10 +135,10 @@ async fn base(request: &Request, dry_run: bool) -> Result<Base> {
             own.title()
         )));
     }
-    if dry_run {
-        notice!("checking switchover on {} in --dry-run mode", own.title());
-    } else {
-        notice!("executing switchover on {}", own.title());
+    match dry_run {
+        Some(true) => notice!("checking switchover on {} in --dry-run mode", own.title()),
+        Some(false) => notice!("executing switchover on {}", own.title()),
+        None => {}
     }
     let superuser = match &request.superuser {
         Some(name) => Some(superuser(&local, name).await?),

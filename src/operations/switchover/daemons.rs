@@ -26,6 +26,8 @@ pub struct Daemons {
     nodes: Vec<NodeRecord>,
     /// Those whose daemons run and are not paused.
     to_pause: Vec<NodeRecord>,
+    /// Those that an earlier, killed switchover paused. The flag outlives daemon and server.
+    left_paused: Vec<NodeRecord>,
     /// Those that somebody else paused.
     paused_before: Vec<NodeId>,
     any_runs: bool,
@@ -45,21 +47,22 @@ pub fn judge(observations: Vec<Observation>, journal: Option<&Journal>, force: b
     let mut unreachable = Vec::new();
     for seen in observations {
         let (id, title) = (seen.record.node_id, seen.record.title());
+        let is_ours = journal.is_some_and(|journal| journal.has_paused(id));
+        if is_ours {
+            daemons.any_runs = true;
+            daemons.left_paused.push(seen.record.clone());
+        }
         if let Reachability::Rejected { reason } | Reachability::Down { reason } = &seen.reachability {
             if seen.record.active {
                 unreachable.push(format!("{title}: {reason}"));
             }
         } else if seen.daemon.running == Some(true) {
             daemons.any_runs = true;
-            let is_ours = journal.is_some_and(|journal| journal.has_paused(id));
             match seen.daemon.paused {
-                Some(true) if !is_ours => daemons.paused_before.push(id),
+                Some(true) if is_ours => {}
+                Some(true) => daemons.paused_before.push(id),
                 _ => daemons.to_pause.push(seen.record.clone()),
             }
-        } else if journal.is_some_and(|journal| journal.has_paused(id)) {
-            // Its flag outlives the daemon.
-            daemons.any_runs = true;
-            daemons.to_pause.push(seen.record.clone());
         }
         daemons.nodes.push(seen.record);
     }
@@ -83,7 +86,7 @@ pub fn judge(observations: Vec<Observation>, journal: Option<&Journal>, force: b
 }
 
 impl Daemons {
-    /// The nodes whose daemons are to be paused.
+    /// The nodes whose daemons are to be paused now.
     pub fn to_pause(&self) -> impl Iterator<Item = NodeId> {
         self.to_pause.iter().map(|node| node.node_id)
     }
@@ -121,9 +124,10 @@ impl Daemons {
         Err(failures.into_iter().fold(error, Error::detail))
     }
 
-    /// Takes [`Daemons::pause`] back. Whether it went well everywhere.
+    /// Takes [`Daemons::pause`] back, also that of an earlier, killed switchover. Whether it went well everywhere.
     pub async fn take_back(&self) -> bool {
-        unpause(&self.to_pause).await
+        let ours = self.to_pause.iter().chain(&self.left_paused);
+        unpause(&ours.cloned().collect::<Vec<_>>()).await
     }
 
     /// Unpauses the daemons of all nodes but those that were paused before; with `all` also those.
@@ -212,7 +216,8 @@ mod tests {
         let mut journal = Journal::new(NodeId(9), NodeId(1));
         journal.add_paused([NodeId(4)]);
         let daemons = judge(all, Some(&journal), false).unwrap();
-        assert_eq!(daemons.to_pause().collect::<Vec<_>>(), [NodeId(1), NodeId(4)]);
+        assert_eq!(daemons.to_pause().collect::<Vec<_>>(), [NodeId(1)]);
+        assert_eq!(daemons.left_paused[0].node_id, NodeId(4));
         assert_eq!(daemons.paused_before, [NodeId(2)]);
         assert_eq!(daemons.nodes.len(), 4);
     }

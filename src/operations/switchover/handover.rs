@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::events::{self, Event, EventName};
 use crate::exit_code::ExitCode;
 use crate::metadata::{Attachment, attachment, nodes};
-use crate::operations::join_check;
 use crate::operations::slots::{Dropped, Helpers, SlotManager};
+use crate::operations::{join_check, promote};
 use crate::postgres::{Connection, Deadlines, Ping, ping};
 use crate::remote::{Call, Rejoin};
-use crate::types::RecoveryState;
+use crate::types::{NodeType, RecoveryState};
 use crate::{detail, hint, info, notice, survey, warning};
 
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -23,12 +23,21 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const REJOIN_LIMIT: Duration = Duration::from_secs(900);
 /// pg_rewind copies what it must.
 const REWIND_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// How long a rejoin that may be under way gets to start the server.
+const UNDER_WAY_LIMIT: Duration = Duration::from_secs(15);
+const UNDER_WAY_REWIND_LIMIT: Duration = Duration::from_secs(120);
 const CHECKPOINT_LIMIT: Duration = Duration::from_secs(3600);
 
 impl Switchover<'_> {
     /// The old primary rejoins while siblings and witnesses are moved.
     pub(super) async fn hand_over(&mut self) -> Result<()> {
         self.refresh_local().await;
+        self.record_if_missing().await;
+        let may_be_under_way = self.resumed && self.journal.rejoining;
+        self.journal.rejoining = true;
+        if let Err(error) = self.write_journal() {
+            warning!("{}", error.message);
+        }
         let route = self.route();
         let rewinds = self.needs_rewind();
         if rewinds {
@@ -36,7 +45,7 @@ impl Switchover<'_> {
         }
         let this = &*self;
         let (rejoined, failed, witnesses) = tokio::join!(
-            this.rejoin(rewinds),
+            this.rejoin(rewinds, may_be_under_way),
             this.followers.follow(route, &this.own),
             this.followers.move_witnesses(&this.local, &this.own),
         );
@@ -50,6 +59,25 @@ impl Switchover<'_> {
         }
         self.rejoined = Some(rejoined);
         Ok(())
+    }
+
+    /// A switchover may have been killed between the promotion and its record, without which nobody can rejoin.
+    async fn record_if_missing(&mut self) {
+        let recorded = nodes::by_id(&self.local, self.own.node_id).await;
+        if let Ok(Some(record)) = &recorded
+            && record.node_type == NodeType::Primary
+            && record.active
+        {
+            return;
+        }
+        let config = &self.request.config;
+        if let Err(error) = promote::record_promotion(config, &mut self.local, &self.own).await {
+            error.report();
+            let line = format!("on {}: repmgr primary register --force", self.own.title());
+            if !self.left.contains(&line) {
+                self.left.push(line);
+            }
+        }
     }
 
     async fn refresh_local(&mut self) {
@@ -78,8 +106,11 @@ impl Switchover<'_> {
         }
     }
 
-    async fn rejoin(&self, rewinds: bool) -> std::result::Result<(), String> {
+    async fn rejoin(&self, rewinds: bool, may_be_under_way: bool) -> std::result::Result<(), String> {
         let conninfo = Conninfo::parse(&self.former.conninfo).unwrap_or_default();
+        if may_be_under_way {
+            self.await_other_rejoin(&conninfo).await;
+        }
         match ping(&conninfo, Duration::from_secs(2)).await {
             Ping::NoResponse(_) | Ping::NoAttempt => {}
             Ping::Accepting | Ping::Rejecting => return self.adopt_running().await,
@@ -95,6 +126,27 @@ impl Switchover<'_> {
         }
         outcome?;
         self.await_attachment().await
+    }
+
+    /// A killed switchover's rejoin goes on without it: two at a time would damage the data directory.
+    async fn await_other_rejoin(&self, conninfo: &Conninfo) {
+        let limit = if self.rewind.is_some() {
+            UNDER_WAY_REWIND_LIMIT
+        } else {
+            UNDER_WAY_LIMIT
+        };
+        info!(
+            "waiting up to {} seconds for the rejoin that was begun before",
+            limit.as_secs()
+        );
+        let begin = Instant::now();
+        while matches!(
+            ping(conninfo, Duration::from_secs(2)).await,
+            Ping::NoResponse(_) | Ping::NoAttempt
+        ) && begin.elapsed() < limit
+        {
+            tokio::time::sleep(INTERVAL).await;
+        }
     }
 
     /// A server that runs already is no case for `node rejoin`.
@@ -323,7 +375,7 @@ impl Switchover<'_> {
         let mut error = Error::new(
             code,
             format!(
-                "STANDBY SWITCHOVER is incomplete: node \"{}\" is primary{outage}, but node \"{}\" is not attached to it",
+                "STANDBY SWITCHOVER has completed with issues: node \"{}\" is primary{outage}, but node \"{}\" is not attached to it",
                 title.0, title.1
             ),
         );

@@ -5,15 +5,25 @@
 //! pg_basebackup nor pg_rewind copies and the server leaves alone (PostgreSQL:
 //! "Base Backup API"): it can never be taken for another node's.
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+use crate::exit_code::ExitCode;
+use crate::info;
 use crate::instance::files;
 use crate::types::NodeId;
 
 const FILE: &str = "pg_stat_tmp/repmgr_switchover.json";
+const LOCK: &str = "pg_stat_tmp/repmgr_switchover.lock";
 
 /// The contents of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +36,9 @@ pub struct Journal {
     paused: Vec<i32>,
     /// The stop of the former primary was, or may have been, asked for.
     pub stopping: bool,
+    /// The rejoin of the former primary was asked for, and may be under way.
+    #[serde(default)]
+    pub rejoining: bool,
 }
 
 impl Journal {
@@ -36,6 +49,7 @@ impl Journal {
             former_primary: former_primary.0,
             paused: Vec::new(),
             stopping: false,
+            rejoining: false,
         }
     }
 
@@ -83,6 +97,44 @@ impl Journal {
                 self.paused.push(node.0);
             }
         }
+    }
+}
+
+/// Makes this the only switchover to this node, for as long as the value lives. Waits up to `limit` for another.
+///
+/// # Errors
+/// The other one is still there, or the file cannot be used.
+pub async fn lock(data_directory: &Path, limit: Duration) -> Result<Flock<File>> {
+    let path = data_directory.join(LOCK);
+    let failed = |reason: String| {
+        Error::bad_config("unable to make sure that this is the only switchover to this node")
+            .detail(format!("\"{}\": {reason}", path.display()))
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(&path).map_err(|error| failed(error.to_string()))?;
+    let begin = Instant::now();
+    let mut told = false;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((file, Errno::EWOULDBLOCK)) => file,
+            Err((_, error)) => return Err(failed(error.to_string())),
+        };
+        if begin.elapsed() >= limit {
+            return Err(
+                Error::new(ExitCode::SwitchoverFail, "another switchover to this node is under way")
+                    .detail(format!("waited {} seconds for it", limit.as_secs())),
+            );
+        }
+        if !told {
+            info!(
+                "waiting up to {} seconds for another switchover to this node",
+                limit.as_secs()
+            );
+            told = true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -14,6 +14,7 @@
 mod checks;
 mod daemons;
 mod followers;
+pub mod guard;
 mod handover;
 pub mod journal;
 mod peer;
@@ -21,10 +22,11 @@ mod promotion;
 mod resume;
 mod stopping;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daemons::Daemons;
 use followers::Followers;
+use guard::Guard;
 use journal::Journal;
 use peer::Peer;
 
@@ -39,6 +41,9 @@ use crate::postgres::Connection;
 use crate::remote::Ssh;
 use crate::types::Lsn;
 use crate::{detail, warning};
+
+/// How long to wait for another switchover of this node, or for the process that puts right what a killed one left.
+const LOCK_LIMIT: Duration = Duration::from_secs(180);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -140,10 +145,16 @@ struct Switchover<'r> {
 /// With the original's exit codes; a problem before the promotion was put right again as far as the log says.
 pub async fn switchover(request: &Request, dry_run: bool) -> Result<ExitCode> {
     let ssh = Ssh::new(&request.config, request.remote_user.as_deref());
-    let mut state = checks::examine(request, &ssh, dry_run).await?;
     if dry_run {
-        return state.finish_dry_run().await;
+        return checks::examine(request, &ssh, dry_run).await?.finish_dry_run().await;
     }
+    let _lock = journal::lock(&request.config.data_directory, LOCK_LIMIT).await?;
+    if guard::is_guard() {
+        return guard::take_over(request).await;
+    }
+    let mut state = checks::examine(request, &ssh, dry_run).await?;
+    // Dropped before the lock, and told goodbye, whatever comes.
+    let _guard = Guard::start();
     let interruption = Interruption::listen()
         .map_err(|error| Error::new(ExitCode::Internal, "unable to listen for signals").detail(error.to_string()))?;
     plan::carry_out(&steps(), &mut state, interruption.wait())

@@ -119,12 +119,12 @@ impl Switchover<'_> {
         Err(error)
     }
 
-    fn promoted(&mut self) {
+    pub(super) fn promoted(&mut self) {
         self.promotion = Promotion::Done;
         self.writable_again = Some(Instant::now());
     }
 
-    async fn is_primary(&mut self) -> bool {
+    pub(super) async fn is_primary(&mut self) -> bool {
         if self.local.is_closed() && self.reconnect().await.is_err() {
             return false;
         }

@@ -35,6 +35,21 @@ pub fn phase(local: RecoveryState, journal: &Journal, live_primary: Option<NodeI
     }
 }
 
+/// Says what was found.
+pub fn announce(journal: &Journal, phase: Phase) {
+    notice!(
+        "a switchover of this node with node {} was begun and not completed",
+        journal.former_primary()
+    );
+    detail!(
+        "{}",
+        match phase {
+            Phase::Promoted => "this node is primary: what is left is done now",
+            _ => "the former primary was told to stop: the switchover is completed now",
+        }
+    );
+}
+
 /// The checks of a switchover that goes on. What cannot be asked any more was asked before.
 pub async fn examine<'r>(
     request: &'r Request,
@@ -56,18 +71,6 @@ pub async fn examine<'r>(
                 format!("no record found for node {id}, the former primary"),
             )
         })?;
-    notice!(
-        "a switchover from {} to {} was begun and not completed",
-        former.title(),
-        base.own.title()
-    );
-    detail!(
-        "{}",
-        match phase {
-            Phase::Promoted => "this node is primary: what is left is done now",
-            _ => "the former primary was told to stop: it is completed now",
-        }
-    );
     let peer = Peer::find(&request.config, ssh, request.log_level.as_deref(), &former).await?;
     let route = Route {
         config: &request.config,
@@ -102,12 +105,6 @@ pub async fn examine<'r>(
         force: true,
         ..request.clone()
     };
-    let asked = asked.map(|observations| {
-        observations
-            .into_iter()
-            .filter(|seen| seen.record.node_id != id)
-            .collect()
-    });
     let daemons = judge_daemons(&forced, Ok(asked), Some(&journal))?;
     let rewind = match &request.force_rewind {
         Some(path) => Some(rewind(request, &base.local, path.as_deref()).await?),
