@@ -48,12 +48,10 @@ pub struct Overview {
 
 impl Overview {
     /// Asks all nodes that `connection` has records of.
-    pub async fn ask(connection: &Connection, subject: Subject, reasons: bool) -> Result<Overview> {
-        let records = records(connection).await?;
-        Ok(Overview::judge(
-            survey::probe(records, subject, deadlines()).await,
-            reasons,
-        ))
+    pub async fn ask(connection: Connection, subject: Subject, reasons: bool) -> Result<Overview> {
+        let records = records(&connection).await?;
+        let observations = survey::probe(records, Some(connection), subject, deadlines()).await;
+        Ok(Overview::judge(observations, reasons))
     }
 
     /// Judges what was seen.

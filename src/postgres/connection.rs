@@ -74,7 +74,12 @@ impl Connection {
 
     /// All rows of a query.
     pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, QueryError> {
-        self.session.limited(self.session.client().query(sql, parameters)).await
+        let client = self.session.client();
+        if parameters.is_empty() {
+            // One round trip instead of two.
+            return self.session.limited(client.query_typed(sql, &[])).await;
+        }
+        self.session.limited(client.query(sql, parameters)).await
     }
 
     /// The first row of a query, if there is one.

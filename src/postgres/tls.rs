@@ -44,7 +44,6 @@ pub(super) async fn negotiate(
     host: &str,
     parameters: &TlsParameters,
 ) -> Result<Result<Encrypted, TcpStream>, TlsError> {
-    let context = context(parameters).map_err(TlsError::Local)?;
     if !parameters.direct {
         let mut request = bytes::BytesMut::new();
         postgres_protocol::message::frontend::ssl_request(&mut request);
@@ -62,6 +61,8 @@ pub(super) async fn negotiate(
             _ => return Err(TlsError::Handshake("this is no PostgreSQL server".to_owned())),
         }
     }
+    // Not before it is needed: it takes longer than all else here, and a server without TLS does not care.
+    let context = context(parameters).map_err(TlsError::Local)?;
     let ssl = session(&context, host, parameters).map_err(|error| TlsError::Local(readable(&error)))?;
     let mut stream = SslStream::new(ssl, stream).map_err(|error| TlsError::Local(readable(&error)))?;
     if let Err(error) = Pin::new(&mut stream).connect().await {

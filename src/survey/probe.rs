@@ -6,6 +6,7 @@
 use futures_util::future::join_all;
 
 use super::connect;
+use crate::conninfo::Conninfo;
 use crate::metadata::{Attachment, NodeRecord, attachment, functions, nodes};
 use crate::postgres::{ConnectError, ConnectFailure, Connection, Deadlines};
 use crate::types::{NodeId, NodeType, RecoveryState, TimelineId};
@@ -103,15 +104,31 @@ pub enum Subject {
     Daemons,
 }
 
-/// Asks all nodes; the answers come in the order of the records.
-pub async fn probe(records: Vec<NodeRecord>, subject: Subject, deadlines: Deadlines) -> Vec<Observation> {
-    let seen = join_all(records.into_iter().map(|record| async move {
-        match connect(&record, deadlines).await {
-            Ok(connection) => {
-                let observation = ask(record, &connection, subject).await;
-                (observation, Some(connection))
+/// Asks all nodes; the answers come in the order of the records. If `open` is a
+/// connection to one of them, that node is asked over it.
+pub async fn probe(
+    records: Vec<NodeRecord>,
+    mut open: Option<Connection>,
+    subject: Subject,
+    deadlines: Deadlines,
+) -> Vec<Observation> {
+    let seen = join_all(records.into_iter().map(|record| {
+        let open = open.take_if(|open| is_to(open, &record));
+        async move {
+            let connected = match open {
+                Some(mut open) => {
+                    open.set_query_deadline(deadlines.query);
+                    Ok(open)
+                }
+                None => connect(&record, deadlines).await,
+            };
+            match connected {
+                Ok(connection) => {
+                    let observation = ask(record, &connection, subject).await;
+                    (observation, Some(connection))
+                }
+                Err(error) => (unreachable(record, Reachability::of(&error)), None),
             }
-            Err(error) => (unreachable(record, Reachability::of(&error)), None),
         }
     }))
     .await;
@@ -121,6 +138,10 @@ pub async fn probe(records: Vec<NodeRecord>, subject: Subject, deadlines: Deadli
         observation.attached = attached;
     }
     observations
+}
+
+fn is_to(connection: &Connection, node: &NodeRecord) -> bool {
+    !connection.is_closed() && Conninfo::parse(&node.conninfo).is_ok_and(|conninfo| conninfo == *connection.conninfo())
 }
 
 fn unreachable(record: NodeRecord, reachability: Reachability) -> Observation {

@@ -14,7 +14,7 @@ use crate::types::{NodeType, RecoveryState};
 pub async fn run(context: &Context) -> Result<ExitCode> {
     let options = &context.options;
     let connection = connecting::local(context).await?;
-    let overview = Overview::ask(&connection, Subject::Daemons, options.verbose).await?;
+    let overview = Overview::ask(connection, Subject::Daemons, options.verbose).await?;
     let result = match options.format {
         ColumnFormat::Text => table(&overview, options.compact, options.detail),
         ColumnFormat::Csv => overview.nodes.iter().map(|(node, _)| csv(node)).collect(),

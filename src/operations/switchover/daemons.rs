@@ -35,7 +35,7 @@ pub struct Daemons {
 
 /// Asks all nodes; nothing is judged yet.
 pub async fn ask(nodes: Vec<NodeRecord>) -> Vec<Observation> {
-    survey::probe(nodes, Subject::Daemons, DEADLINES).await
+    survey::probe(nodes, None, Subject::Daemons, DEADLINES).await
 }
 
 /// Judges what the nodes said. What an earlier, killed switchover paused counts as not paused.
