@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_repmgr_global_optspecs
-    string join \n help V/version version-number f/config-file= b/pg_bindir= format= csv nagios optformat L/log-level= log-to-file q/quiet t/terse v/verbose
+    string join \n help V/version version-number f/config-file= b/pg_bindir= F/force dry-run d/dbname= h/host= p/port= U/username= format= csv nagios optformat L/log-level= log-to-file q/quiet t/terse v/verbose
 end
 
 function __fish_repmgr_needs_command
@@ -26,6 +26,10 @@ end
 
 complete -c repmgr -n "__fish_repmgr_needs_command" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_needs_command" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over pg_bindir in the configuration file.' -r -f -a "(__fish_complete_directories)"
+complete -c repmgr -n "__fish_repmgr_needs_command" -s d -l dbname -d 'The database to connect to; also a whole connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_needs_command" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
+complete -c repmgr -n "__fish_repmgr_needs_command" -s p -l port -d 'The port to connect to.' -r -f
+complete -c repmgr -n "__fish_repmgr_needs_command" -s U -l username -d 'The role to connect as.' -r -f
 complete -c repmgr -n "__fish_repmgr_needs_command" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
@@ -42,6 +46,8 @@ EMERG\t''"
 complete -c repmgr -n "__fish_repmgr_needs_command" -l help -d 'Shows this help; after a noun, that of its verbs.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -l version-number -d 'Shows the version as a number.'
+complete -c repmgr -n "__fish_repmgr_needs_command" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
+complete -c repmgr -n "__fish_repmgr_needs_command" -l dry-run -d 'Shows what would be done and whether it could succeed; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -l csv -d 'The same as --format=csv.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -l nagios -d 'The same as --format=nagios.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -l optformat -d 'The same as --format=optformat.'

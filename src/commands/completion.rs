@@ -23,7 +23,7 @@ fn tree() -> clap::Command {
         "repmgr",
         "Sets up PostgreSQL streaming replication and moves the primary",
     )
-    .args(OPTIONS.iter().filter(|entry| is_general(entry)).map(argument));
+    .args(OPTIONS.iter().filter(|entry| stands_first(entry)).map(argument));
     for (noun, aliases, about) in NOUNS {
         let verbs = COMMANDS.iter().filter(|entry| entry.noun == *noun && !entry.hidden);
         tree = tree.subcommand(
@@ -57,6 +57,11 @@ fn verb(entry: &'static CommandEntry) -> clap::Command {
 /// Whether an option is of use whatever the command is.
 fn is_general(entry: &OptionEntry) -> bool {
     entry.used_by.is_empty() && entry.group != Group::Hidden
+}
+
+/// Whether an option is offered before the noun, too, where it may stand like any other.
+fn stands_first(entry: &OptionEntry) -> bool {
+    is_general(entry) || matches!(entry.group, Group::General | Group::Connection)
 }
 
 fn argument(entry: &OptionEntry) -> Arg {

@@ -17,7 +17,7 @@ use crate::{hint, info, process};
 /// How long to wait for the daemon if `--wait` gives no number.
 const DEFAULT_WAIT: Duration = Duration::from_secs(15);
 /// How long the service command may take. Starting a daemon is quick; stopping one may wait for a promotion.
-const COMMAND_LIMIT: Duration = Duration::from_secs(90);
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long to wait for the daemon; `None`: not at all.
