@@ -4,13 +4,15 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::unistd::Uid;
 
 use super::files;
 use crate::error::{Error, Result};
 use crate::{detail, info, notice, warning};
+
+/// How many folders of one name are looked at.
+const MOST_FOLDERS: u32 = 100;
 
 /// Which files, and where they are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,20 @@ pub fn folder(parent: &Path, node_name: &str) -> PathBuf {
     parent.join(format!("repmgr-config-archive-{}", node_name.replace('/', "_")))
 }
 
+/// All folders that may hold files of a node of this name.
+pub fn folders(parent: &Path, node_name: &str) -> Vec<PathBuf> {
+    let first = folder(parent, node_name);
+    let later = (1..MOST_FOLDERS).map(|number| numbered(&first, number));
+    std::iter::once(first.clone())
+        .chain(later)
+        .filter(|folder| folder.is_dir())
+        .collect()
+}
+
+fn numbered(folder: &Path, number: u32) -> PathBuf {
+    PathBuf::from(format!("{}.{number}", folder.display()))
+}
+
 impl Archive {
     /// Whether the folder can be used; changes nothing.
     pub fn check(&self) -> Result<()> {
@@ -74,42 +90,43 @@ impl Archive {
         }
     }
 
-    /// Copies the files. A folder that is there already is moved aside: it may hold the only copies of something.
-    pub fn keep(&self) -> Result<()> {
+    /// Makes the folder, under another name if there is one already: that may hold the only copies of
+    /// something, or belong to another cluster's node of this name.
+    pub fn keep(&mut self) -> Result<()> {
         self.check()?;
-        let failed = |error: io::Error| {
-            Error::bad_config(format!(
-                "the configuration files could not be kept in \"{}\"",
-                self.folder.display()
-            ))
-            .detail(error.to_string())
-            .hint("nothing was changed; name another place with --config-archive-dir")
-        };
-        if self.folder.exists() {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let aside = PathBuf::from(format!("{}.{}", self.folder.display(), now.as_secs()));
-            std::fs::rename(&self.folder, &aside).map_err(failed)?;
-            notice!(
-                "configuration files of an earlier attempt are in \"{}\"",
-                aside.display()
-            );
+        let wanted = self.folder.clone();
+        for number in 0..MOST_FOLDERS {
+            if number > 0 {
+                self.folder = numbered(&wanted, number);
+            }
+            match std::fs::DirBuilder::new().mode(0o700).create(&self.folder) {
+                Ok(()) if number == 0 => return Ok(()),
+                Ok(()) => {
+                    notice!("\"{}\" is there already", wanted.display());
+                    detail!("configuration files are kept in \"{}\"", self.folder.display());
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(self.not_kept(&error)),
+            }
         }
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&self.folder)
-            .map_err(failed)?;
-        Ok(())
+        Err(self.not_kept(&io::ErrorKind::AlreadyExists.into()))
+    }
+
+    fn not_kept(&self, error: &io::Error) -> Error {
+        Error::bad_config(format!(
+            "configuration files could not be kept in \"{}\"",
+            self.folder.display()
+        ))
+        .detail(error.to_string())
+        .hint("nothing was changed; name another place with --config-archive-dir")
     }
 
     /// Copies the files into the folder that [`Archive::keep`] made.
     pub fn copy_from(&self, data_directory: &Path) -> Result<()> {
         for file in &self.files {
             let copied = copy(&data_directory.join(file), &self.folder.join(file));
-            copied.map_err(|error| {
-                Error::bad_config(format!("configuration file \"{}\" could not be kept", file.display()))
-                    .detail(error.to_string())
-                    .hint("nothing was changed; name another place with --config-archive-dir")
-            })?;
+            copied.map_err(|error| self.not_kept(&error).detail(format!("it was \"{}\"", file.display())))?;
             info!(
                 "configuration file \"{}\" is kept in \"{}\"",
                 file.display(),
@@ -138,12 +155,12 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     files::replace(to, &std::fs::read(from)?, mode)
 }
 
-/// Puts all files of a folder back into the data directory, and removes the folder. Can be run again;
-/// a folder that is gone has been restored.
+/// Puts all files of a folder back into the data directory but those that are `excepted`, and removes the
+/// folder. Can be run again; a folder that is gone has been restored.
 ///
 /// # Errors
 /// A file could not be put back; it, and all later ones, are still in the folder.
-pub fn restore(folder: &Path, data_directory: &Path) -> Result<()> {
+pub fn restore(folder: &Path, data_directory: &Path, excepted: fn(&Path) -> bool) -> Result<()> {
     let failed = |error: io::Error| {
         Error::bad_config(format!(
             "the configuration files in \"{}\" could not be put back",
@@ -160,7 +177,7 @@ pub fn restore(folder: &Path, data_directory: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         result => result.map_err(failed)?,
     }
-    for file in kept {
+    for file in kept.into_iter().filter(|file| !excepted(file)) {
         copy(&folder.join(&file), &data_directory.join(&file)).map_err(failed)?;
         info!("configuration file \"{}\" was put back", file.display());
     }
@@ -215,7 +232,7 @@ mod tests {
         let (data, elsewhere) = (data(), tempfile::tempdir().unwrap());
         let mode = |name: &str| std::fs::metadata(data.path().join(name)).unwrap().permissions().mode() & 0o777;
         std::fs::set_permissions(data.path().join("pg_hba.conf"), std::fs::Permissions::from_mode(0o640)).unwrap();
-        let archive = Archive {
+        let mut archive = Archive {
             folder: folder(elsewhere.path(), "node1"),
             files: select("postgresql.conf,pg_hba.conf,conf.d/a.conf", data.path()),
         };
@@ -227,21 +244,22 @@ mod tests {
         );
         std::fs::write(data.path().join("pg_hba.conf"), "of the source").unwrap();
         std::fs::remove_dir_all(data.path().join("conf.d")).unwrap();
-        restore(&archive.folder, data.path()).unwrap();
+        std::fs::write(archive.folder.join("note"), "").unwrap();
+        restore(&archive.folder, data.path(), |file| file == Path::new("note")).unwrap();
         let text = |name: &str| std::fs::read_to_string(data.path().join(name)).unwrap();
         assert_eq!(
             (text("pg_hba.conf").as_str(), text("conf.d/a.conf").as_str()),
             ("hba", "a")
         );
         assert_eq!(mode("pg_hba.conf"), 0o640);
-        assert!(!archive.folder.exists());
-        restore(&archive.folder, data.path()).unwrap();
+        assert!(!archive.folder.exists() && !data.path().join("note").exists());
+        restore(&archive.folder, data.path(), |file| file == Path::new("note")).unwrap();
     }
 
     #[test]
-    fn what_an_earlier_attempt_kept_is_moved_aside() {
+    fn what_an_earlier_attempt_kept_stays_where_it_is() {
         let (data, elsewhere) = (data(), tempfile::tempdir().unwrap());
-        let archive = Archive {
+        let mut archive = Archive {
             folder: folder(elsewhere.path(), "node1"),
             files: select("postgresql.conf", data.path()),
         };
@@ -249,12 +267,9 @@ mod tests {
         std::fs::write(archive.folder.join("postgresql.conf"), "the only copy").unwrap();
         archive.keep().unwrap();
         archive.copy_from(data.path()).unwrap();
-        let all: Vec<_> = std::fs::read_dir(elsewhere.path()).unwrap().flatten().collect();
-        assert_eq!(all.len(), 2);
-        let texts = all
-            .iter()
-            .map(|entry| std::fs::read_to_string(entry.path().join("postgresql.conf")).unwrap());
-        assert!(texts.into_iter().any(|text| text == "the only copy"));
+        assert_eq!(archive.folder, elsewhere.path().join("repmgr-config-archive-node1.1"));
+        let earlier = elsewhere.path().join("repmgr-config-archive-node1/postgresql.conf");
+        assert_eq!(std::fs::read_to_string(earlier).unwrap(), "the only copy");
         archive.discard();
         assert!(!archive.folder.exists());
     }

@@ -1,36 +1,9 @@
 //! A full disk under a standby that is to follow another upstream.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use crate::support::cluster::Cluster;
-use crate::support::{skip, user};
+use crate::support::mount::Mount;
+use crate::support::skip;
 use crate::{refused, slots};
-
-/// A file system of its own, unmounted when dropped.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(path: &Path, size: &str) -> Option<Mount> {
-        user::folder(path);
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=0700"), "tmpfs"])
-            .arg(path)
-            .output();
-        if !mounted.is_ok_and(|output| output.status.success()) {
-            return None;
-        }
-        let mount = Mount(path.to_owned());
-        user::give(path);
-        Some(mount)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn a_standby_whose_disk_is_full_keeps_the_configuration_it_has() {

@@ -19,6 +19,7 @@ mod node_check;
 mod node_service;
 mod promotion;
 mod registration;
+mod rejoin;
 mod script;
 mod slots;
 mod status;

@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod flavor;
 pub mod hosts;
+pub mod mount;
 pub mod network;
 pub mod ports;
 pub mod server;

@@ -59,16 +59,8 @@ impl Rejoin<'_> {
         let version = data_directory::version_text(data).unwrap_or_default();
         self.major = version.parse().unwrap_or_default();
         self.lock = self.take_lock()?;
-        self.journal = Journal::read(data).filter(|journal| {
-            let holds = journal.holds(&control, data);
-            if !holds && let Some(archive) = journal.archive.as_deref().filter(|folder| folder.exists()) {
-                warning!(
-                    "an earlier rejoin left configuration files in \"{}\"",
-                    archive.display()
-                );
-            }
-            holds
-        });
+        let archives = configuration_archive::folders(&self.request.config_archive_dir, &config.node_name);
+        self.journal = Journal::find(&control, data, &archives);
         self.control = Some(control);
         Ok(())
     }

@@ -1,8 +1,11 @@
-//! What a rewind was doing: a file in the data directory by which a later
-//! attempt tells a directory that pg_rewind left half-way from others.
+//! What a rewind was doing, by which a later attempt tells a directory that
+//! pg_rewind left half-way from others, and finds the configuration files that
+//! were kept.
 //!
-//! It lies in `pg_stat_tmp`, whose contents pg_rewind and pg_basebackup neither
-//! copy nor remove (PostgreSQL: "pg_rewind", "How It Works").
+//! The note lies in the data directory, where pg_rewind removes it last but one
+//! (it removes what the source does not have before it changes pg_control), and
+//! beside the files that are kept. A directory that pg_rewind has gone through
+//! shows that itself, in `backup_label`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +13,9 @@ use std::path::{Path, PathBuf};
 use crate::instance::control_file::{ClusterState, ControlFile};
 use crate::instance::files;
 use crate::types::Lsn;
+use crate::warning;
 
+/// Not copied by pg_basebackup.
 const FOLDER: &str = "pg_stat_tmp";
 const NAME: &str = "repmgr_rejoin";
 
@@ -38,36 +43,74 @@ impl Journal {
         }
     }
 
-    /// The journal in a data directory, if there is one that can be understood.
-    pub fn read(data_directory: &Path) -> Option<Journal> {
-        parse(&std::fs::read_to_string(path(data_directory)).ok()?)
+    /// The note about this data directory, if there is one that still holds: in it, or in one of the
+    /// folders where files may be kept.
+    pub fn find(control: &ControlFile, data_directory: &Path, archives: &[PathBuf]) -> Option<Journal> {
+        let in_data = std::fs::read_to_string(path(data_directory)).ok();
+        let in_archives = archives.iter().filter_map(|folder| {
+            let text = std::fs::read_to_string(folder.join(NAME)).ok()?;
+            let owner = text.lines().next()?.strip_prefix("data_directory=")?;
+            (Path::new(owner) == data_directory).then_some(text)
+        });
+        let holds = |journal: &Journal| {
+            let holds = journal.holds(control, data_directory);
+            if !holds && let Some(archive) = journal.archive.as_deref().filter(|folder| folder.exists()) {
+                warning!(
+                    "an earlier rejoin left configuration files in \"{}\"",
+                    archive.display()
+                );
+            }
+            holds
+        };
+        let found = in_data
+            .into_iter()
+            .chain(in_archives)
+            .filter_map(|text| parse(&text))
+            .find(holds);
+        found.or_else(|| is_rewound(control, data_directory).then(|| Journal::new(control, None)))
     }
 
     /// Writes it down, durably.
     pub fn write(&self, data_directory: &Path) -> io::Result<()> {
-        let path = path(data_directory);
+        let text = self.text(data_directory);
+        if let Some(archive) = self.archive.as_deref().filter(|folder| folder.exists()) {
+            files::replace(&archive.join(NAME), text.as_bytes(), 0o600)?;
+        }
         std::fs::create_dir_all(data_directory.join(FOLDER))?;
-        files::replace(&path, self.text().as_bytes(), 0o600)
+        files::replace(&path(data_directory), text.as_bytes(), 0o600)
     }
 
-    fn text(&self) -> String {
+    fn text(&self, data_directory: &Path) -> String {
         let archive = self.archive.as_deref().unwrap_or(Path::new("")).display().to_string();
         format!(
-            "checkpoint={}\narchive={archive}\nboot={}\nfinished={}\n",
-            self.checkpoint, self.boot, self.finished
+            "data_directory={}\ncheckpoint={}\narchive={archive}\nboot={}\nfinished={}\n",
+            data_directory.display(),
+            self.checkpoint,
+            self.boot,
+            self.finished
         )
     }
 
     /// Whether it still speaks of this data directory: pg_control is as it was, or as pg_rewind leaves it.
-    pub fn holds(&self, control: &ControlFile, data_directory: &Path) -> bool {
-        let rewound = control.state == ClusterState::InArchiveRecovery && data_directory.join("backup_label").exists();
-        rewound || (!self.finished && control.checkpoint == self.checkpoint)
+    fn holds(&self, control: &ControlFile, data_directory: &Path) -> bool {
+        is_rewound(control, data_directory) || (!self.finished && control.checkpoint == self.checkpoint)
     }
 
     /// Whether pg_rewind ended in another run of the operating system, before all was known to be on disk.
     pub fn is_of_lost_boot(&self) -> bool {
         !self.finished && self.boot != this_boot()
     }
+}
+
+/// Whether pg_rewind has gone through the data directory, and no server has run in it since.
+fn is_rewound(control: &ControlFile, data_directory: &Path) -> bool {
+    let label = std::fs::read_to_string(data_directory.join("backup_label")).unwrap_or_default();
+    control.state == ClusterState::InArchiveRecovery && label.contains("BACKUP METHOD: pg_rewind")
+}
+
+/// The name of the note among the files that are kept.
+pub fn is_note(file: &Path) -> bool {
+    file == Path::new(NAME)
 }
 
 /// Removes the journal; one that is not there is none.
@@ -115,35 +158,48 @@ mod tests {
         }
     }
 
+    fn find(control: &ControlFile, data: &Path, archives: &[PathBuf]) -> Option<Journal> {
+        Journal::find(control, data, archives)
+    }
+
     #[test]
-    fn it_is_read_as_it_was_written() {
+    fn it_is_found_as_it_was_written() {
         let data = tempfile::tempdir().unwrap();
-        let mut journal = Journal::new(
-            &control(ClusterState::ShutDown, 0x300_0028),
-            Some(Path::new("/tmp/a b")),
-        );
-        assert_eq!(Journal::read(data.path()), None);
-        for finished in [false, true] {
-            journal.finished = finished;
-            journal.write(data.path()).unwrap();
-            assert_eq!(Journal::read(data.path()), Some(journal.clone()));
-        }
+        let before = control(ClusterState::ShutDown, 0x300_0028);
+        let journal = Journal::new(&before, Some(Path::new("/nowhere/a b")));
+        assert_eq!(find(&before, data.path(), &[]), None);
+        journal.write(data.path()).unwrap();
+        assert_eq!(find(&before, data.path(), &[]), Some(journal));
         remove(data.path()).unwrap();
         remove(data.path()).unwrap();
-        assert_eq!(Journal::read(data.path()), None);
+        assert_eq!(find(&before, data.path(), &[]), None);
+    }
+
+    #[test]
+    fn pg_rewind_removes_it_and_it_is_found_beside_the_files() {
+        let (data, archive) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let journal = Journal::new(&control(ClusterState::ShutDown, 100), Some(archive.path()));
+        journal.write(data.path()).unwrap();
+        remove(data.path()).unwrap();
+        std::fs::write(data.path().join("backup_label"), "BACKUP METHOD: pg_rewind\n").unwrap();
+        let rewound = control(ClusterState::InArchiveRecovery, 200);
+        let archives = [PathBuf::from("/nowhere"), archive.path().to_owned()];
+        assert_eq!(find(&rewound, data.path(), &archives), Some(journal));
+        assert_eq!(find(&rewound, Path::new("/another"), &archives), None);
+        // Without files there is still what pg_rewind itself has left.
+        assert_eq!(find(&rewound, data.path(), &[]), Some(Journal::new(&rewound, None)));
     }
 
     #[test]
     fn it_is_forgotten_once_the_server_has_run() {
         let data = tempfile::tempdir().unwrap();
-        let before = control(ClusterState::ShutDown, 100);
-        let journal = Journal::new(&before, None);
-        assert!(journal.holds(&before, data.path()));
-        assert!(!journal.holds(&control(ClusterState::ShutDown, 200), data.path()));
-        let rewound = control(ClusterState::InArchiveRecovery, 200);
-        assert!(!journal.holds(&rewound, data.path()));
-        std::fs::write(data.path().join("backup_label"), "").unwrap();
-        assert!(journal.holds(&rewound, data.path()));
+        let journal = Journal::new(&control(ClusterState::ShutDown, 100), None);
+        journal.write(data.path()).unwrap();
+        assert_eq!(find(&control(ClusterState::ShutDown, 200), data.path(), &[]), None);
+        let standby = control(ClusterState::InArchiveRecovery, 200);
+        assert_eq!(find(&standby, data.path(), &[]), None);
+        std::fs::write(data.path().join("backup_label"), "BACKUP METHOD: streamed\n").unwrap();
+        assert_eq!(find(&standby, data.path(), &[]), None);
         assert!(!journal.is_of_lost_boot());
         let other = Journal {
             boot: "another".to_owned(),

@@ -75,6 +75,8 @@ struct Rejoin<'r> {
     /// pg_rewind has said that it can do it.
     is_rehearsed: bool,
     archive: Option<Archive>,
+    /// The archive was made by this run.
+    is_archived: bool,
     /// What the rewind discarded, for the event.
     discarded: Option<String>,
     /// standby.signal was taken away for crash recovery.
@@ -103,6 +105,7 @@ pub async fn rejoin(request: &Request, dry_run: bool) -> Result<()> {
         rewind: None,
         is_rehearsed: false,
         archive: None,
+        is_archived: false,
         discarded: None,
         signal_hidden: false,
         changed: false,

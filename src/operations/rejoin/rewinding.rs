@@ -147,15 +147,16 @@ impl Rejoin<'_> {
 
     pub(super) fn keep_configuration_files(&mut self) -> Result<()> {
         self.changed = false;
-        let Some(archive) = self.archive.as_ref().filter(|_| self.is_rewind()) else {
+        let Some(archive) = &mut self.archive else {
             return Ok(());
         };
         archive.keep()?;
+        self.is_archived = true;
         archive.copy_from(&self.config.data_directory)
     }
 
     pub(super) fn discard_configuration_files(&mut self) {
-        if let Some(archive) = self.archive.as_ref().filter(|archive| archive.folder.exists()) {
+        if let Some(archive) = self.archive.as_ref().filter(|_| self.is_archived) {
             archive.discard();
         }
     }
@@ -433,7 +434,7 @@ impl Rejoin<'_> {
             .as_deref()
             .is_some_and(|folder| folder.join("postgresql.auto.conf").exists());
         if let Some(folder) = &journal.archive {
-            configuration_archive::restore(folder, data)?;
+            configuration_archive::restore(folder, data, journal::is_note)?;
         }
         if !own_settings {
             // What the primary had there as a standby is not this node's.
