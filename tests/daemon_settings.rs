@@ -275,3 +275,15 @@ fn a_node_that_lets_us_in_and_then_says_nothing_is_visible() {
         "{log}"
     );
 }
+
+/// Monitoring at a pace of ten minutes would find out far too late for this test.
+#[test]
+fn a_dropped_connection_is_noticed_when_it_drops_and_intervals_may_have_fractions() {
+    let mut cluster = cluster("settings-dropped", 2, |_| {
+        "monitor_interval_secs=10min\nreconnect_attempts=3\nreconnect_interval=500ms\n".to_owned()
+    });
+    watch(&mut cluster, 2);
+    logged(&cluster, 2, 0, "601.0 s if its host refuses connections");
+    cluster.node(1).server.kill();
+    promoted(&cluster);
+}

@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn what_is_strange_is_a_warning_and_not_an_error() {
         let text = format!(
-            "{MINIMAL}unheard_of='geheim'\nPriority=3\nnode=5\nmaster_reponse_timeout=1\nreconnect_interval=10min"
+            "{MINIMAL}unheard_of='geheim'\nPriority=3\nnode=5\nmaster_reponse_timeout=1\npromote_check_timeout=10min"
         );
         let loaded = load_text(&text).unwrap();
         let expected = [

@@ -40,6 +40,7 @@ fn default(parameter: &Parameter) -> Option<String> {
 fn kind(parameter: &Parameter) -> String {
     match parameter.kind {
         Kind::Integer => "integer".to_owned(),
+        Kind::Seconds if parameter.finest.is_some() => "seconds, also as 1.5 or 500ms".to_owned(),
         Kind::Seconds => "seconds".to_owned(),
         Kind::Text if parameter.max_bytes < 1024 => format!("text, shorter than {} bytes", parameter.max_bytes),
         Kind::Text => "text".to_owned(),
@@ -67,7 +68,8 @@ pub fn sample() -> String {
          # parameters are shown with their defaults; a parameter without a value has none.\n\
          #\n\
          # A value that is not a plain word or number stands in single quotes; a single\n\
-         # quote in it is doubled. Numbers have no units. Other files are read with\n\
+         # quote in it is doubled. Only intervals of repmgrd may have fractions and units\n\
+         # (1.5, 500ms, 2min). Other files are read with\n\
          # include, include_if_exists and include_dir.\n\
          #\n\
          # repmgrd reads this file again on SIGHUP. All parameters and what SIGHUP does\n\
@@ -215,7 +217,8 @@ They are read where the directive stands. A relative name starts from the direct
 const VALUES: &str = r#"## Values
 
 * **integer**, **seconds**: decimal digits, perhaps with a sign. There are no units: of `10min` only the 10 counts, and
-  a warning says so.
+  a warning says so. Where the table says so, `1.5`, `500ms`, `2min` and `1h` are understood; daemons of repmgr 5.x
+  read something else in them, which a warning says.
 * **boolean**: `true`, `on`, `yes`, `1`, `false`, `off`, `no`, `0`, in any case.
 * **text**: shorter than 1024 bytes, unless the table says otherwise.
 * **path**: doubled slashes and `.` are taken out.

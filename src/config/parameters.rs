@@ -68,7 +68,7 @@ const fn s(seconds: u64) -> Duration {
 pub enum Kind {
     /// A whole number.
     Integer,
-    /// A whole number of seconds.
+    /// Seconds: a whole number, or also a fraction or another unit where the table says so.
     Seconds,
     /// Any text.
     Text,
@@ -99,6 +99,8 @@ pub struct Parameter {
     pub reload: Reload,
     /// The lowest value, if it is a number.
     pub min: Option<i32>,
+    /// If fractions and units are accepted: the shortest time but 0, in milliseconds.
+    pub finest: Option<u64>,
     /// A text must be shorter than this many bytes.
     pub max_bytes: usize,
     /// One or two sentences for the manual.
@@ -112,6 +114,10 @@ const fn lowest(limit: &[i32]) -> Option<i32> {
     if limit.is_empty() { None } else { Some(limit[0]) }
 }
 
+const fn finest(limit: &[u64]) -> Option<u64> {
+    if limit.is_empty() { None } else { Some(limit[0]) }
+}
+
 const fn longest(limit: &[usize]) -> usize {
     if limit.is_empty() { MAX_BYTES } else { limit[0] }
 }
@@ -122,7 +128,7 @@ pub fn parameter(name: &str) -> Option<&'static Parameter> {
 }
 
 macro_rules! parameters {
-    ($($section:literal { $($name:ident: $type:ty = $default:expr, $reload:ident $(, min $min:literal)? $(, bytes $max:literal)?, $doc:literal;)+ })+) => {
+    ($($section:literal { $($name:ident: $type:ty = $default:expr, $reload:ident $(, min $min:literal)? $(, finest $finest:literal)? $(, bytes $max:literal)?, $doc:literal;)+ })+) => {
         /// The values of all parameters. An empty string, path or list means "not set".
         #[derive(Debug, Clone, PartialEq)]
         pub struct Config { $($(#[doc = $doc] pub $name: $type,)+)+ }
@@ -138,6 +144,7 @@ macro_rules! parameters {
             kind: <$type as Value>::KIND,
             reload: Reload::$reload,
             min: lowest(&[$($min)?]),
+            finest: finest(&[$($finest)?]),
             max_bytes: longest(&[$($max)?]),
             meaning: $doc,
         },)+)+];
@@ -179,7 +186,7 @@ parameters! {
         log_level: String = String::new(), Reported, "DEBUG, INFO, NOTICE, WARNING, ERROR, ALERT, CRIT or EMERG; INFO if not set.";
         log_facility: String = String::new(), Reported, "STDERR, or for syslog LOCAL0 to LOCAL7 or USER.";
         log_file: PathBuf = PathBuf::new(), Reported, "Where the daemon writes its log; reopened at SIGHUP.";
-        log_status_interval: Duration = s(300), Reported, min 0, "Seconds between two lines of the daemon that say that it is alive; 0 for none.";
+        log_status_interval: Duration = s(300), Reported, min 0, finest 100, "Seconds between two lines of the daemon that say that it is alive; 0 for none.";
     }
     "Cloning and replication" {
         use_replication_slots: bool = false, Unused, "Give each standby a replication slot on its upstream, repmgr_slot_<node_id>.";
@@ -215,7 +222,7 @@ parameters! {
         archive_ready_critical: i32 = 128, Unused, min 1, "Files waiting to be archived from which node check calls it critical.";
         replication_lag_warning: Duration = s(300), Unused, min 1, "Seconds of lag from which node check warns.";
         replication_lag_critical: Duration = s(600), Unused, min 1, "Seconds of lag from which node check calls it critical.";
-        witness_sync_interval: Duration = s(15), Silent, min 1, "Seconds between two copies of the node records to the witness.";
+        witness_sync_interval: Duration = s(15), Silent, min 1, finest 100, "Seconds between two copies of the node records to the witness.";
     }
     "Daemon" {
         failover: FailoverMode = FailoverMode::Manual, Reported, "automatic: the daemon promotes and follows by itself; manual: it only watches.";
@@ -223,28 +230,28 @@ parameters! {
         priority: i32 = 100, Unused, min 0, "Higher is preferred in an election among equally advanced nodes; 0 is never promoted.";
         promote_command: String = String::new(), Reported, "What the daemon runs to promote this node.";
         follow_command: String = String::new(), Reported, "What the daemon runs to follow a new primary; %n is its node id.";
-        monitor_interval_secs: Duration = s(2), Reported, min 1, "Seconds between two checks of the upstream.";
+        monitor_interval_secs: Duration = s(2), Reported, min 1, finest 100, "Seconds between two checks of the upstream.";
         reconnect_attempts: i32 = 6, Reported, min 0, "How often a lost upstream is tried before it is given up.";
-        reconnect_interval: Duration = s(10), Reported, min 0, "Seconds between two such attempts.";
+        reconnect_interval: Duration = s(10), Reported, min 0, finest 10, "Seconds between two such attempts.";
         monitoring_history: bool = false, Reported, "Write each check to repmgr.monitoring_history.";
         degraded_monitoring_timeout: Option<Duration> = None, Reported, min -1, "Seconds after which a degraded daemon ends; -1 or 0 for never.";
-        async_query_timeout: Duration = s(60), Reported, min 0, "Seconds to wait for the answer to connection_check_type=query.";
-        primary_notification_timeout: Duration = s(60), Reported, min 0, "Seconds to wait for the new primary's word after an election.";
-        repmgrd_standby_startup_timeout: Duration = s(60), Reported, min 0, "Seconds to wait for the own server after following; standby_reconnect_timeout if not set.";
+        async_query_timeout: Duration = s(60), Reported, min 0, finest 100, "Seconds to wait for the answer to connection_check_type=query.";
+        primary_notification_timeout: Duration = s(60), Reported, min 0, finest 100, "Seconds to wait for the new primary's word after an election.";
+        repmgrd_standby_startup_timeout: Duration = s(60), Reported, min 0, finest 100, "Seconds to wait for the own server after following; standby_reconnect_timeout if not set.";
         repmgrd_pid_file: PathBuf = PathBuf::new(), Unused, "The daemon's PID file.";
         repmgrd_exit_on_inactive_node: bool = false, Unused, "Do not start on a node whose record is inactive.";
         standby_disconnect_on_failover: bool = false, Reported, "Stop the WAL receivers before an election.";
-        sibling_nodes_disconnect_timeout: Duration = s(30), Reported, min 0, "Seconds to wait for the siblings' WAL receivers to stop.";
+        sibling_nodes_disconnect_timeout: Duration = s(30), Reported, min 0, finest 100, "Seconds to wait for the siblings' WAL receivers to stop.";
         connection_check_type: ConnectionCheckType = ConnectionCheckType::Ping, Reported, "ping, connection or query: how the upstream is checked.";
         primary_visibility_consensus: bool = false, Reported, "No failover while another node still sees the primary.";
         always_promote: bool = false, Reported, "Promote even if the upstream of this node is not known.";
         failover_validation_command: String = String::new(), Reported, "Must end with 0 before this node is promoted: %n %a %v %u %t.";
-        election_rerun_interval: Duration = s(15), Silent, min 1, "Seconds to wait before a vetoed election is run again.";
-        child_nodes_check_interval: Duration = s(5), Reported, min 1, "Seconds between two checks of the attached standbys.";
+        election_rerun_interval: Duration = s(15), Silent, min 1, finest 100, "Seconds to wait before a vetoed election is run again.";
+        child_nodes_check_interval: Duration = s(5), Reported, min 1, finest 100, "Seconds between two checks of the attached standbys.";
         child_nodes_disconnect_min_count: i32 = -1, Reported, min -1, "How many standbys must be missing for child_nodes_disconnect_command.";
         child_nodes_connected_min_count: i32 = -1, Reported, min -1, "How many standbys must be attached; wins over child_nodes_disconnect_min_count.";
         child_nodes_connected_include_witness: bool = false, Reported, "Count the witness among the attached nodes.";
-        child_nodes_disconnect_timeout: Duration = s(30), Reported, min 0, "Seconds that the standbys must be missing.";
+        child_nodes_disconnect_timeout: Duration = s(30), Reported, min 0, finest 100, "Seconds that the standbys must be missing.";
         child_nodes_disconnect_command: String = String::new(), Reported, "What a primary runs when too few standbys are attached; %p is its node id.";
     }
     "Service control" {
@@ -270,8 +277,8 @@ parameters! {
     }
     "Undocumented" {
         reconnect_loop_sync: bool = false, Silent, "Another pacing of the attempts to reach a lost primary.";
-        promote_delay: Duration = s(0), Reported, min 1, "Seconds to wait before promoting, for tests.";
-        failover_delay: Duration = s(0), Silent, min 1, "Seconds to wait before an election, for tests.";
+        promote_delay: Duration = s(0), Reported, min 1, finest 10, "Seconds to wait before promoting, for tests.";
+        failover_delay: Duration = s(0), Silent, min 1, finest 10, "Seconds to wait before an election, for tests.";
         connection_check_query: String = "SELECT 1".to_owned(), Silent, "The query of connection_check_type=query.";
     }
 }

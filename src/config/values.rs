@@ -1,8 +1,8 @@
 //! How the text of a parameter becomes its value, and back.
 //!
 //! Numbers are read as the original reads them: the digits at the start count,
-//! what follows does not. There are no units; where a text says otherwise than
-//! it is understood, there is a warning.
+//! what follows does not. Only the daemon's intervals may have fractions and
+//! units. Where the original understands a text otherwise than it says, there is a warning.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -39,6 +39,11 @@ impl Value for Duration {
     const KIND: Kind = Kind::Seconds;
 
     fn assign(&mut self, text: &[u8], parameter: &Parameter) -> Result<Option<String>, String> {
+        if let Some(exact) = fine(text, parameter) {
+            let (time, warning) = exact?;
+            *self = time;
+            return Ok(Some(warning));
+        }
         let (seconds, warning) = seconds(text, parameter)?;
         // A number below zero is below every limit in the table but that of `Option<Duration>`.
         *self = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
@@ -46,7 +51,11 @@ impl Value for Duration {
     }
 
     fn show(&self) -> String {
-        self.as_secs().to_string()
+        if self.subsec_nanos() == 0 {
+            self.as_secs().to_string()
+        } else {
+            self.as_secs_f64().to_string()
+        }
     }
 }
 
@@ -284,6 +293,58 @@ fn ignored_rest(text: &[u8], number: i32, unit: &str) -> String {
     format!("{} is read as {number}{unit}: there are no units", shown(text))
 }
 
+/// A time with a fraction or with another unit than seconds, where the table allows it, and the warning for those
+/// whose cluster has originals. `None` if the text is not of that form: it is read as the original reads it.
+fn fine(text: &[u8], parameter: &Parameter) -> Option<Result<(Duration, String), String>> {
+    let finest = Duration::from_millis(parameter.finest?);
+    let written = std::str::from_utf8(text).ok()?.trim_ascii();
+    let number = written.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = &written[number.len()..];
+    let number = number.trim_ascii_end();
+    let plain = !number.contains('.') && matches!(unit, "" | "s");
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = match number.split_once('.') {
+        Some((whole, fraction)) => digits(whole) && digits(fraction),
+        None => digits(number),
+    };
+    let in_seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    if plain || !is_number {
+        return None;
+    }
+    let seconds = number.parse::<f64>().ok()? * in_seconds;
+    if seconds > f64::from(i32::MAX) {
+        return Some(Err(format!("{} is longer than {} seconds", shown(text), i32::MAX)));
+    }
+    // Whole milliseconds, so that it shows as it was written.
+    let time = Duration::from_millis((seconds * 1000.0).round() as u64);
+    let may_be_zero = parameter.min == Some(0);
+    if time < finest && !(time.is_zero() && may_be_zero) {
+        return Some(Err(format!(
+            "{} is less than {} ms, the lowest value allowed",
+            shown(text),
+            finest.as_millis()
+        )));
+    }
+    let original = leading_integer(text, parameter).map_or_else(
+        |_| "refuses it".to_owned(),
+        |(seconds, _)| format!("reads it as {seconds} seconds"),
+    );
+    Some(Ok((
+        time,
+        format!(
+            "{} is understood as {} seconds; repmgr 5.x {original}",
+            shown(text),
+            time.show()
+        ),
+    )))
+}
+
 fn seconds(text: &[u8], parameter: &Parameter) -> Result<(i32, Option<String>), String> {
     let (seconds, rest) = leading_integer(text, parameter)?;
     let as_written = rest.is_empty() || rest.trim_ascii() == b"s";
@@ -371,8 +432,17 @@ mod tests {
             ("reconnect_interval", "10", "10", false),
             ("reconnect_interval", "10s", "10", false),
             ("reconnect_interval", "5 s", "5", false),
-            ("reconnect_interval", "10min", "10", true),
-            ("reconnect_interval", "10ms", "10", true),
+            ("reconnect_interval", "10min", "600", true),
+            ("reconnect_interval", "10ms", "0.01", true),
+            ("reconnect_interval", "0ms", "0", true),
+            ("reconnect_interval", "10x", "10", true),
+            ("monitor_interval_secs", "500ms", "0.5", true),
+            ("monitor_interval_secs", "1.5", "1.5", true),
+            ("monitor_interval_secs", "0.25s", "0.25", true),
+            ("monitor_interval_secs", "1500 ms", "1.5", true),
+            ("monitor_interval_secs", "1.", "1", true),
+            ("promote_check_timeout", "10min", "10", true),
+            ("promote_check_timeout", "1.5", "1", true),
             ("degraded_monitoring_timeout", "-1", "-1", false),
             ("degraded_monitoring_timeout", "0", "-1", false),
             ("degraded_monitoring_timeout", "30", "30", false),
@@ -400,6 +470,11 @@ mod tests {
     #[test]
     fn texts_that_are_no_values() {
         for (name, text, reason) in [
+            ("monitor_interval_secs", "99ms", "less than 100 ms"),
+            ("monitor_interval_secs", "0.0", "less than 100 ms"),
+            ("monitor_interval_secs", "0", "lowest value allowed"),
+            ("monitor_interval_secs", ".5", "not a whole number"),
+            ("monitor_interval_secs", "999999999h", "longer than"),
             ("priority", "", "not a whole number"),
             ("priority", "high", "not a whole number"),
             ("priority", "- 1", "not a whole number"),

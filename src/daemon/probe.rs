@@ -52,13 +52,27 @@ pub async fn upstream(config: &Config, node: &NodeRecord, kept: Option<Arc<Conne
     }
 }
 
-/// Accepting connections, or refusing this login: there. Otherwise why not.
-async fn ping(conninfo: &Conninfo) -> Result<(), ConnectError> {
-    let limit = conninfo
+fn connect_limit(conninfo: &Conninfo) -> Duration {
+    conninfo
         .get("connect_timeout")
         .and_then(|seconds| seconds.parse().ok())
         .filter(|seconds| *seconds > 0)
-        .map_or(DEADLINES.connect, Duration::from_secs);
+        .map_or(DEADLINES.connect, Duration::from_secs)
+}
+
+/// How long a probe of this node takes at most if it is silent.
+pub fn longest(config: &Config, node: &NodeRecord) -> Duration {
+    let connect = peers::conninfo(node).map_or(DEADLINES.connect, |conninfo| connect_limit(&conninfo));
+    match config.connection_check_type {
+        ConnectionCheckType::Ping | ConnectionCheckType::Connection => connect,
+        ConnectionCheckType::Query if config.async_query_timeout.is_zero() => DEADLINES.query + connect,
+        ConnectionCheckType::Query => config.async_query_timeout + connect,
+    }
+}
+
+/// Accepting connections, or refusing this login: there. Otherwise why not.
+async fn ping(conninfo: &Conninfo) -> Result<(), ConnectError> {
+    let limit = connect_limit(conninfo);
     let (failure, message) = match postgres::ping(conninfo, limit).await {
         Ping::Accepting => return Ok(()),
         Ping::Rejecting => (ConnectFailure::NotAccepting, "it is starting up or shutting down"),

@@ -46,6 +46,7 @@ pub struct Watch {
     finish: mpsc::UnboundedSender<Finished>,
     finished_early: Vec<Finished>,
     running: usize,
+    told_bound: bool,
     last_rule: Option<(Rule, &'static str)>,
     last_local_error: Option<String>,
     last_upstream_error: Option<String>,
@@ -79,6 +80,7 @@ impl Watch {
             finish,
             finished_early: Vec::new(),
             running: 0,
+            told_bound: false,
             last_rule: None,
             last_local_error: None,
             last_upstream_error: None,
@@ -116,6 +118,7 @@ impl Watch {
                 break ExitCode::Success;
             }
             let pause = wake_at.saturating_sub(self.started.elapsed()).max(SHORTEST_PAUSE);
+            let dropped = self.dropped();
             tokio::select! {
                 biased;
                 request = signals.next() => match request {
@@ -126,11 +129,29 @@ impl Watch {
                     self.running -= 1;
                     self.finished_early.push(finished);
                 }
+                () = dropped => tokio::time::sleep(SHORTEST_PAUSE).await,
                 () = tokio::time::sleep(pause) => {}
             }
         };
         self.end(shutdown.map(|(signal, _)| signal)).await;
         code
+    }
+
+    /// Ends when the connection to the own server or to the upstream drops, which is a reason to look at once.
+    fn dropped(&self) -> impl Future<Output = ()> + use<> {
+        let kept = [Some(self.own), self.state.upstream];
+        let connections: Vec<_> = kept
+            .into_iter()
+            .flatten()
+            .filter_map(|node| self.peers.by_id(node))
+            .map(|connection| Box::pin(connection.closed()))
+            .collect();
+        async move {
+            if connections.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            futures_util::future::select_all(connections).await;
+        }
     }
 
     /// Whether the daemon can end now that it was asked to. A second request ends it in any case.
@@ -193,7 +214,12 @@ impl Watch {
         let observation = self.observation(gathered);
         let decision = failover::step(&self.settings, &self.state, &observation);
         self.say_why(decision.rule, &decision.reason, decision.next.name());
+        let begins = decision.rule == Rule::UpstreamFound && !self.told_bound;
         let before = std::mem::replace(&mut self.state, decision.next);
+        if begins {
+            self.told_bound = true;
+            self.tell_bound();
+        }
         self.raise_alarms(&before);
         for action in decision.actions {
             if let Some(code) = self.carry_out(action).await {
@@ -202,6 +228,19 @@ impl Watch {
         }
         self.beside_the_core(&observation).await;
         Ok(decision.wake_at)
+    }
+
+    /// Says what the settings promise for the loss of the primary.
+    fn tell_bound(&self) {
+        let upstream = self.state.upstream.and_then(|id| self.record(id));
+        let Some(upstream) = upstream.filter(|_| self.settings.automatic && !self.state.upstream_is_standby()) else {
+            return;
+        };
+        let probe = super::probe::longest(&self.config, upstream);
+        let refused = self.settings.longest_to_decision(Duration::ZERO).as_secs_f64();
+        let silent = self.settings.longest_to_decision(probe).as_secs_f64();
+        crate::notice!("the loss of the primary leads to a decision within {silent:.1} s");
+        crate::detail!("{refused:.1} s if its host refuses connections, {silent:.1} s if it is silent");
     }
 
     /// Writes down which rule applied and why, when that is news.
@@ -356,6 +395,7 @@ impl Watch {
         if let Some(config) = reload::reload(&self.config, &self.config_file, node_type).await {
             self.settings = Settings::from_config(&config);
             self.config = Arc::new(config);
+            self.tell_bound();
         }
     }
 

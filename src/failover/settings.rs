@@ -89,8 +89,63 @@ impl Settings {
         self.monitor_interval * 2
     }
 
+    /// The longest time from the loss of the primary to the decision who is to be promoted, while the own server and
+    /// the other nodes answer: the pace of monitoring, all attempts, the delays that are set, and the last look.
+    /// `probe` is how long a probe of a silent primary takes.
+    pub fn longest_to_decision(&self, probe: Duration) -> Duration {
+        let more = self.reconnect_attempts.saturating_sub(1);
+        let attempts = if more == 0 {
+            Duration::ZERO
+        } else {
+            // An attempt begins on the clock, but not before the one before has ended.
+            self.reconnect_interval + self.reconnect_interval.max(probe) * (more - 1) + probe
+        };
+        let receivers = if self.disconnect_receivers {
+            self.command_timeout + self.siblings_disconnect_timeout
+        } else {
+            Duration::ZERO
+        };
+        self.monitor_interval + probe + attempts + receivers + self.failover_delay + probe
+    }
+
     /// From the first failed probe to the start of the last attempt.
     pub fn reconnect_time(&self) -> Duration {
         self.reconnect_interval * self.reconnect_attempts.saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn longest(change: impl FnOnce(&mut Config), probe: u64) -> u128 {
+        let mut config = Config::default();
+        change(&mut config);
+        Settings::from_config(&config)
+            .longest_to_decision(Duration::from_millis(probe))
+            .as_millis()
+    }
+
+    #[test]
+    fn the_longest_time_to_a_decision_follows_from_the_settings() {
+        // Two seconds to notice, five times ten between the attempts.
+        assert_eq!(longest(|_| (), 0), 52_000);
+        // A silent host costs the first probe, the last attempt and the last look.
+        assert_eq!(longest(|_| (), 2_000), 58_000);
+        let quick = |config: &mut Config| {
+            config.monitor_interval_secs = Duration::from_millis(500);
+            config.reconnect_attempts = 3;
+            config.reconnect_interval = Duration::from_millis(500);
+        };
+        assert_eq!(longest(quick, 0), 1_500);
+        // Attempts that last longer than the interval follow one another.
+        assert_eq!(longest(quick, 2_000), 500 + 2_000 + 500 + 2_000 + 2_000 + 2_000);
+        for attempts in [0, 1] {
+            assert_eq!(longest(|config| config.reconnect_attempts = attempts, 1_000), 4_000);
+        }
+        assert_eq!(
+            longest(|config| config.failover_delay = Duration::from_secs(7), 0),
+            59_000
+        );
     }
 }

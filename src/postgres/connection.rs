@@ -57,6 +57,11 @@ impl Connection {
         self.session.conninfo()
     }
 
+    /// Ends when the connection does: at once when the server closes it or resets it, never for one that falls silent.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.session.closed()
+    }
+
     /// Whether the connection is known to be over: broken, or given up after a query without answer.
     pub fn is_closed(&self) -> bool {
         self.session.is_closed()

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
 
@@ -72,6 +72,8 @@ pub(super) struct OpenSession {
     route: Route,
     client: Client,
     driver: AbortHandle,
+    /// Its other end is dropped when the driver's task is over.
+    over: watch::Receiver<()>,
     given_up: AtomicBool,
     /// Its drop tells the driver's task that nobody waits any more.
     _open: oneshot::Sender<()>,
@@ -84,7 +86,9 @@ impl OpenSession {
         let Opened { client, driver, route } = opened;
         let (open, closed) = oneshot::channel::<()>();
         let (way_back, token) = (route.clone(), client.cancel_token());
+        let (alive, over) = watch::channel(());
         let task = tokio::spawn(async move {
+            let _alive = alive;
             tokio::select! {
                 // Ends when the server closes, or after Terminate when the client is dropped.
                 _ = driver => {}
@@ -99,6 +103,7 @@ impl OpenSession {
             route,
             client,
             driver: task.abort_handle(),
+            over,
             given_up: AtomicBool::new(false),
             _open: open,
             conninfo,
@@ -108,6 +113,11 @@ impl OpenSession {
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut over = self.over.clone();
+        async move { while over.changed().await.is_ok() {} }
     }
 
     pub fn conninfo(&self) -> &Conninfo {
