@@ -534,8 +534,18 @@ async fn a_connection_that_is_lost_is_told_and_made_anew() {
 
 #[tokio::test]
 async fn a_host_that_falls_silent_is_not_waited_for_until_the_deadline() {
+    fall_silent("", "has not answered for", "no SSH server answered").await;
+}
+
+#[tokio::test]
+async fn the_systems_ssh_gives_up_a_silent_host_too() {
+    fall_silent(SYSTEM, "", "timed out").await;
+}
+
+/// While a command runs, and before the next one.
+async fn fall_silent(options: &str, during: &str, before: &str) {
     let sshd = Sshd::start("");
-    let config = sshd.config("-o ConnectTimeout=2");
+    let config = sshd.config(&format!("-o ConnectTimeout=2 -o ServerAliveInterval=2 {options}"));
     let ssh = Ssh::new(&config, None);
     ssh.reach(&there(), PATIENCE).await.unwrap();
     let freeze = async {
@@ -557,9 +567,9 @@ async fn a_host_that_falls_silent_is_not_waited_for_until_the_deadline() {
         tokio::join!(ssh.run(&host, &command, Duration::from_secs(1000)), started)
     };
     let (finished, frozen) = tokio::time::timeout(2 * PATIENCE, freeze).await.expect("no long wait");
-    assert_failed(&finished.unwrap(), "has not answered for");
+    assert_failed(&finished.unwrap(), during);
     // The next one makes a new connection.
-    assert_failed(&run(&ssh, "true").await, "no SSH server answered");
+    assert_failed(&run(&ssh, "true").await, before);
     for process in frozen {
         signal("-CONT", &process);
     }
@@ -573,6 +583,49 @@ async fn options_that_ssh_does_not_know_are_its_error() {
     let finished = run(&Ssh::new(&config, None), "true").await;
     assert_eq!(finished.status.code(), Some(255));
     assert!(finished.stderr.to_lowercase().contains("nosuchoption"), "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_command_that_nobody_waits_for_is_given_up() {
+    let sshd = Sshd::start("");
+    let config = sshd.config("");
+    let ssh = Ssh::new(&config, None);
+    ssh.reach(&there(), PATIENCE).await.unwrap();
+    let (host, marker) = (there(), sshd.path("started"));
+    // It ends when its output is not taken any more.
+    let command = format!("echo $$ >{}; while echo; do sleep 0.1; done", marker.display());
+    let started = async {
+        while std::fs::read_to_string(&marker).unwrap_or_default().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        result = ssh.run(&host, &command, Duration::from_secs(1000)) => panic!("{result:?}"),
+        () = started => {}
+    }
+    let process = std::fs::read_to_string(&marker).unwrap();
+    let process = Path::new("/proc").join(process.trim());
+    eventually("the command has ended", || (!process.exists()).then_some(()));
+    assert_eq!(run(&ssh, "echo more").await.stdout, "more\n");
+    assert_eq!(sshd.clients(), ["libssh2"]);
+}
+
+#[tokio::test]
+async fn plain_options_are_enough() {
+    let sshd = Sshd::start("");
+    let (_, _, user) = user::ordinary();
+    let config = Config {
+        ssh_options: format!(
+            "-q -p {} -l {user} -i {} -o UserKnownHostsFile={} -o IdentitiesOnly=yes",
+            sshd.port,
+            sshd.path("id").display(),
+            sshd.path("known_hosts").display()
+        ),
+        ..Config::default()
+    };
+    let finished = run(&Ssh::new(&config, None), "echo there").await;
+    assert_eq!(finished.stdout, "there\n", "{finished:?}");
+    assert_eq!(sshd.clients(), ["libssh2"]);
 }
 
 #[tokio::test]

@@ -75,7 +75,12 @@ pub(super) struct Settings {
     pub(super) global_known_hosts: Vec<PathBuf>,
     /// Names of new ones are hashed.
     pub(super) hash_known_hosts: bool,
+    /// How long a host may say nothing while a command runs, before it is asked for a sign of life.
+    pub(super) alive_interval: Duration,
 }
+
+/// If the configuration has no shorter one.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Keywords that are in [`Settings`], or that [`refused`] looks at.
 const UNDERSTOOD: &[&str] = &[
@@ -93,6 +98,7 @@ const UNDERSTOOD: &[&str] = &[
     "port",
     "requesttty",
     "sendenv",
+    "serveraliveinterval",
     "stricthostkeychecking",
     "user",
     "userknownhostsfile",
@@ -100,7 +106,7 @@ const UNDERSTOOD: &[&str] = &[
 
 /// Keywords that change nothing about a command without terminal and forwarding that is authenticated by a key:
 /// `ssh -G` has applied them already, they are about what is said or forwarded, or about other ways to
-/// authenticate, which are tried when keys fail. Waiting has deadlines here, so probes of life are not needed either.
+/// authenticate, which are tried when keys fail.
 const WITHOUT_EFFECT: &[&str] = &[
     "addkeystoagent",
     "batchmode",
@@ -135,7 +141,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "passwordauthentication",
     "rekeylimit",
     "serveralivecountmax",
-    "serveraliveinterval",
     "stdinnull",
     "streamlocalbindmask",
     "streamlocalbindunlink",
@@ -232,6 +237,10 @@ fn settings(asked: &Effective, home: &Path, local_user: &str) -> Result<Settings
         user_known_hosts: files("userknownhostsfile")?,
         global_known_hosts: files("globalknownhostsfile")?,
         hash_known_hosts: is_yes(asked, "hashknownhosts"),
+        alive_interval: match asked.first("serveraliveinterval").map(str::parse) {
+            Some(Ok(seconds @ 1..)) => ALIVE_INTERVAL.min(Duration::from_secs(seconds)),
+            _ => ALIVE_INTERVAL,
+        },
         host_key_alias: alias,
         user: user.to_owned(),
         port,
@@ -330,7 +339,8 @@ mod tests {
             "host Alias\nhostname Node3\nuser postgres\nport 2222\nhostkeyalias N\nconnecttimeout 7\n\
              addressfamily inet6\nidentityfile ~/keys/%n/%h_%r@%p%%\nidentityfile %d/my key\nidentitiesonly yes\n\
              identityagent /run/agent\nstricthostkeychecking accept-new\nhashknownhosts yes\nloglevel QUIET\n\
-             userknownhostsfile ~/known /dev/null\ngssapiauthentication yes\nsendenv LANG\nsendenv LC_*",
+             userknownhostsfile ~/known /dev/null\ngssapiauthentication yes\nsendenv LANG\nsendenv LC_*\n\
+             serveraliveinterval 4",
         );
         let expected = Settings {
             host: "node3".to_owned(),
@@ -346,6 +356,7 @@ mod tests {
             user_known_hosts: vec!["/h/known".into(), "/dev/null".into()],
             global_known_hosts: vec!["/etc/ssh/ssh_known_hosts".into(), "/etc/ssh/ssh_known_hosts2".into()],
             hash_known_hosts: true,
+            alive_interval: Duration::from_secs(4),
         };
         assert_eq!(settings, expected);
     }

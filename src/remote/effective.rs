@@ -12,6 +12,18 @@ use crate::process::{self, shell_quote};
 /// Reading some files; longer if a condition of the configuration runs a program.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// The exit code of a shell that does not find the program.
+const NOT_FOUND: i32 = 127;
+
+/// Why ssh does not say what it would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// There is no such program here.
+    NotInstalled,
+    /// Its own words.
+    Failed(String),
+}
+
 /// Keywords, in small letters, each with its values in the order in which they count.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Effective(BTreeMap<String, Vec<String>>);
@@ -58,19 +70,22 @@ impl Effective {
     ///
     /// # Errors
     /// Why there is no answer; ssh itself would fail in the same way.
-    pub(super) async fn ask(options: &str, destination: &str) -> Result<Effective, String> {
+    pub(super) async fn ask(options: &str, destination: &str) -> Result<Effective, NoAnswer> {
         let line = format!("ssh -o Batchmode=yes {options} -G {}", shell_quote(destination));
         let finished = process::shell(&line, "ssh -G", LIMIT)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| NoAnswer::Failed(error.to_string()))?;
+        if finished.status.code() == Some(NOT_FOUND) {
+            return Err(NoAnswer::NotInstalled);
+        }
         if !finished.status.success() {
-            return Err(format!("ssh -G: {}", finished.stderr.trim()));
+            return Err(NoAnswer::Failed(format!("ssh -G: {}", finished.stderr.trim())));
         }
         Ok(Effective::parse(&finished.stdout))
     }
 
     /// What ssh does if nobody asks for anything.
-    pub(super) async fn ask_plain() -> Result<Effective, String> {
+    pub(super) async fn ask_plain() -> Result<Effective, NoAnswer> {
         Effective::ask("-F none", "localhost").await
     }
 }
@@ -108,6 +123,6 @@ mod tests {
         );
         assert_eq!(asked.first("user"), Some("some one"));
         let error = Effective::ask("-o NoSuchOption=1", "host").await.unwrap_err();
-        assert!(error.to_lowercase().contains("nosuchoption"), "{error}");
+        assert!(matches!(&error, NoAnswer::Failed(said) if said.to_lowercase().contains("nosuchoption")));
     }
 }

@@ -20,6 +20,7 @@ pub mod repmgr_command;
 mod session;
 mod ssh;
 mod system;
+mod without_ssh;
 
 pub use answers::Answers;
 pub use host::Host;

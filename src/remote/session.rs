@@ -22,10 +22,8 @@ use super::choice::Settings;
 use super::connection::{self, ConnectError, Opened};
 use crate::process::Finished;
 
-/// How often a host that says nothing is asked for a sign of life while a command runs.
-const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// A host that has not even acknowledged that for so long is gone.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// After so many intervals without a sign of life a host is gone.
+const SILENT_INTERVALS: u32 = 3;
 /// How often a host that has no channel in use may refuse one, and the pause before it is asked again.
 const REFUSALS: u32 = 20;
 const REFUSAL_PAUSE: Duration = Duration::from_millis(50);
@@ -51,7 +49,7 @@ impl Link {
         let serve = move || match connection::open(&settings, deadline) {
             Ok(Opened { session, stream, key }) => {
                 if report.send(Ok(key)).is_ok() {
-                    Service::new(session, stream, queue, woken).run();
+                    Service::new(session, stream, queue, woken, settings.alive_interval).run();
                 }
             }
             // Nobody may be waiting any more.
@@ -78,9 +76,23 @@ impl Link {
         };
         let ended = || JobError::NotStarted("the connection has ended".to_owned());
         self.jobs.send(job).map_err(|_| ended())?;
-        // A full pipe wakes as well as one more byte; a closed one shows below.
-        let _ = (&self.wake).write(&[0]);
+        self.wake();
+        // Should this be dropped before the end, the command is to be given up at once.
+        let _guard = WakeAtEnd(self);
         result.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    fn wake(&self) {
+        // A full pipe wakes as well as one more byte; a closed one shows when the reply is waited for.
+        let _ = (&self.wake).write(&[0]);
+    }
+}
+
+struct WakeAtEnd<'a>(&'a Link);
+
+impl Drop for WakeAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.wake();
     }
 }
 
@@ -101,12 +113,19 @@ struct Service {
     full: bool,
     /// How often it did although none was in use.
     refused_alone: u32,
+    alive_interval: Duration,
     heard: Instant,
     probed: Instant,
 }
 
 impl Service {
-    fn new(session: Session, stream: TcpStream, queue: Receiver<Job>, woken: UnixStream) -> Service {
+    fn new(
+        session: Session,
+        stream: TcpStream,
+        queue: Receiver<Job>,
+        woken: UnixStream,
+        alive_interval: Duration,
+    ) -> Service {
         Service {
             session,
             stream,
@@ -118,6 +137,7 @@ impl Service {
             sending: false,
             full: false,
             refused_alone: 0,
+            alive_interval,
             heard: Instant::now(),
             probed: Instant::now(),
         }
@@ -265,10 +285,10 @@ impl Service {
             return Ok(());
         }
         let silent = self.heard.elapsed();
-        if silent >= SILENCE_LIMIT {
+        if silent >= self.alive_interval * SILENT_INTERVALS {
             return Err(format!("the host has not answered for {} s", silent.as_secs()));
         }
-        if silent >= PROBE_INTERVAL && self.probed.elapsed() >= PROBE_INTERVAL && !self.sending {
+        if silent >= self.alive_interval && self.probed.elapsed() >= self.alive_interval && !self.sending {
             self.probed = Instant::now();
             self.session.set_keepalive(true, 1);
             // A connection that is broken shows when it is read.
@@ -290,7 +310,11 @@ impl Service {
         }
         let timeout = match deadline {
             Some(deadline) => {
-                let longest = if self.is_idle() { REFUSAL_PAUSE } else { PROBE_INTERVAL };
+                let longest = if self.is_idle() {
+                    REFUSAL_PAUSE
+                } else {
+                    self.alive_interval
+                };
                 let left = deadline.saturating_duration_since(Instant::now()).min(longest);
                 // Rounded up: it must not wake too early again and again.
                 PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)

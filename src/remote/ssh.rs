@@ -12,10 +12,10 @@ use tokio::sync::OnceCell;
 use super::channel::{JobError, Output};
 use super::choice::{Choice, choose};
 use super::connection::ConnectError;
-use super::effective::Effective;
+use super::effective::{Effective, NoAnswer};
 use super::session::Link;
 use super::system::{OpenError, System};
-use super::{Host, RemoteError, SSH_FAILED};
+use super::{Host, RemoteError, SSH_FAILED, without_ssh};
 use crate::config::Config;
 use crate::process::{self, Finished, ProcessError, shell_quote};
 use crate::verbose;
@@ -30,7 +30,7 @@ pub struct Ssh<'a> {
     options: &'a str,
     user: Option<&'a str>,
     ways: Mutex<HashMap<String, Arc<OnceCell<Way>>>>,
-    plain: OnceCell<Result<Effective, String>>,
+    plain: OnceCell<Result<Effective, NoAnswer>>,
 }
 
 /// How commands get to one host.
@@ -241,11 +241,23 @@ impl<'a> Ssh<'a> {
             self.plain.get_or_init(Effective::ask_plain)
         );
         let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
-        let reason = match (asked, plain, user) {
-            (Ok(asked), Ok(plain), Some(user)) => return choose(&asked, plain, &user.dir, &user.name),
-            (Err(reason), ..) => reason,
-            (_, Err(reason), _) => reason.clone(),
-            (_, _, None) => "the running user has no entry in the user database".to_owned(),
+        let Some(user) = user else {
+            let reason = "the running user has no entry in the user database".to_owned();
+            return Choice::System { reason, shares: false };
+        };
+        let reason = match (asked, plain) {
+            (Ok(asked), Ok(plain)) => return choose(&asked, plain, &user.dir, &user.name),
+            (Err(NoAnswer::NotInstalled), _) => {
+                match without_ssh::texts(self.options, &destination, &user.dir, &user.name) {
+                    Ok(texts) => {
+                        let (asked, plain) = (Effective::parse(&texts.asked), Effective::parse(&texts.plain));
+                        return choose(&asked, &plain, &user.dir, &user.name);
+                    }
+                    Err(reason) => reason,
+                }
+            }
+            (Err(NoAnswer::Failed(reason)), _) => reason,
+            (_, Err(error)) => format!("ssh does not say what it does by itself: {error:?}"),
         };
         Choice::System { reason, shares: false }
     }

@@ -14,6 +14,8 @@ use crate::process::{self, Finished, ProcessError, shell_quote};
 
 /// How long an unused master stays.
 const PERSIST: &str = "60";
+/// A host that is silent for three times ten seconds is gone.
+const ALIVE: &str = "-o ServerAliveInterval=10 -o ServerAliveCountMax=3";
 /// How long a master may take to go.
 const END_LIMIT: Duration = Duration::from_secs(1);
 /// What the path of a Unix socket can be long, less what ssh appends to it while it makes it (unix(7), ssh(1)).
@@ -76,7 +78,7 @@ impl System {
         // Its standard error is a file: in the background it would keep a pipe open. Without -v the -q of the
         // options would hide why it failed.
         let line = format!(
-            "{} -v -o ControlMaster=yes -o ControlPersist={PERSIST} -o ControlPath={} -f -N {} >/dev/null 2>{}",
+            "{} -v -o ControlMaster=yes -o ControlPersist={PERSIST} -o ControlPath={} {ALIVE} -f -N {} >/dev/null 2>{}",
             program,
             quoted(&shared.socket()),
             shell_quote(&destination),
