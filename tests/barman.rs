@@ -10,12 +10,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use support::cluster::{Cluster, Node};
-use support::{eventually, skip, user};
+use support::hosts::Hosts;
+use support::network::Namespace;
+use support::{PATIENCE, eventually, skip, user, within};
 
 /// A Barman of its own, in the cluster's folder, that backs up node 1 as `main`.
 struct Barman {
     folder: PathBuf,
     config: PathBuf,
+    host: Option<Namespace>,
 }
 
 /// Whether Barman is installed here.
@@ -37,19 +40,25 @@ fn installed() -> bool {
 
 impl Barman {
     /// Node 1 must run with [`Barman::server_settings`].
-    fn new(cluster: &Cluster, more: &str) -> Barman {
+    fn new(cluster: &Cluster) -> Barman {
+        let server = &cluster.node(1).server;
+        let conninfo = format!("host={} port={} user=postgres", server.folder.display(), server.port);
+        Barman::on_host(cluster, &conninfo, "backup_method=postgres", None)
+    }
+
+    /// The same on a host of its own.
+    fn on_host(cluster: &Cluster, conninfo: &str, method: &str, host: Option<Namespace>) -> Barman {
         let folder = cluster.folder.join("barman");
         for part in ["", "main", "main/incoming", "main/base", "main/wals", "main/streaming"] {
             user::folder(&folder.join(part));
         }
         let config = folder.join("barman.conf");
         let server = &cluster.node(1).server;
-        let conninfo = format!("host={} port={} user=postgres", server.folder.display(), server.port);
         let text = format!(
             "[barman]\nbarman_user={user}\nbarman_home={home}\nbarman_lock_directory={home}\nlog_file={home}/barman.log\n\
              [main]\ndescription=main\nconninfo={conninfo} dbname=postgres\nstreaming_conninfo={conninfo}\n\
-             backup_method=postgres\narchiver=on\nstreaming_archiver=off\nimmediate_checkpoint=true\n\
-             path_prefix={bindir}\n{more}\n\
+             {method}\narchiver=on\nstreaming_archiver=off\nimmediate_checkpoint=true\n\
+             path_prefix={bindir}\n\
              [empty]\ndescription=empty\nconninfo={conninfo} dbname=postgres\nstreaming_conninfo={conninfo}\n\
              backup_method=postgres\narchiver=on\n",
             user = user::ordinary().2,
@@ -57,7 +66,7 @@ impl Barman {
             bindir = server.stage.bindir.display(),
         );
         user::write(&config, &text);
-        Barman { folder, config }
+        Barman { folder, config, host }
     }
 
     /// What the server that is backed up needs.
@@ -69,7 +78,11 @@ impl Barman {
     }
 
     fn command(&self, arguments: &[&str]) -> Output {
-        user::command("barman")
+        let mut command = match &self.host {
+            Some(host) => user::command_on(host, "barman"),
+            None => user::command("barman"),
+        };
+        command
             .arg("-c")
             .arg(&self.config)
             .args(arguments)
@@ -109,7 +122,7 @@ impl Barman {
     /// The lines of repmgr.conf for cloning from it without SSH.
     fn settings(&self) -> String {
         format!(
-            "barman_host=localhost\nbarman_server=main\nbarman_config='{}'\n",
+            "barman_host='localhost'\nbarman_server=main\nbarman_config='{}'\n",
             self.config.display()
         )
     }
@@ -123,7 +136,13 @@ fn with_backup(name: &str) -> (Cluster, Barman) {
 fn with_backup_and(name: &str, server_settings: &str) -> (Cluster, Barman) {
     let cluster = Cluster::new(name, 2);
     cluster.primary_up(&(Barman::server_settings(&cluster) + server_settings));
-    let barman = Barman::new(&cluster, "");
+    let barman = Barman::new(&cluster);
+    take_backup(&cluster, &barman);
+    (cluster, barman)
+}
+
+/// Some rows before a backup, some after it, in a tablespace.
+fn take_backup(cluster: &Cluster, barman: &Barman) {
     let primary = &cluster.node(1).server;
     let location = cluster.folder.join("ts on primary");
     user::folder(&location);
@@ -131,7 +150,6 @@ fn with_backup_and(name: &str, server_settings: &str) -> (Cluster, Barman) {
     primary.query("CREATE TABLE before TABLESPACE ts AS SELECT generate_series(1, 1000) AS n");
     barman.back_up(cluster.node(1));
     primary.query("CREATE TABLE after TABLESPACE ts AS SELECT generate_series(1, 500) AS n");
-    (cluster, barman)
 }
 
 fn mapping(cluster: &Cluster) -> (PathBuf, String) {
@@ -234,13 +252,20 @@ fn without_a_node_the_upstream_is_asked_for_through_barman() {
 }
 
 #[test]
-fn what_is_missing_is_found_before_anything_is_touched() {
+fn a_clone_that_fails_leaves_what_was_there_and_nothing_else() {
     if !installed() {
         return;
     }
-    let (cluster, barman) = with_backup("barman-missing");
+    let (cluster, barman) = with_backup("barman-fails");
+    a_copy_that_is_interrupted_or_dies_is_taken_back(&cluster, &barman);
+    a_full_disk_is_named_and_cleaned_up(&cluster, &barman);
+    a_running_server_is_not_emptied_and_a_directory_in_use_stays(&cluster, &barman);
+    what_is_missing_is_found_before_anything_is_touched(&cluster, &barman);
+}
+
+fn what_is_missing_is_found_before_anything_is_touched(cluster: &Cluster, barman: &Barman) {
     let (primary, standby) = (cluster.node(1), cluster.node(2));
-    let (_, mapping) = mapping(&cluster);
+    let (_, mapping) = mapping(cluster);
     let conninfo = primary.server.conninfo();
     let good = barman.settings();
     let check = |code: i32, settings: &str, options: &[&str], word: &str| {
@@ -266,7 +291,7 @@ fn what_is_missing_is_found_before_anything_is_touched() {
     let info = barman
         .folder
         .join("main/base")
-        .join(barman_id(&barman))
+        .join(barman_id(barman))
         .join("backup.info");
     let text = std::fs::read_to_string(&info).expect("backup.info");
     let id = primary
@@ -297,14 +322,9 @@ fn barman_id(barman: &Barman) -> String {
     entry.file_name().into_string().expect("its id")
 }
 
-#[test]
-fn a_running_server_is_not_emptied_and_a_directory_in_use_stays() {
-    if !installed() {
-        return;
-    }
-    let (cluster, barman) = with_backup("barman-running");
+fn a_running_server_is_not_emptied_and_a_directory_in_use_stays(cluster: &Cluster, barman: &Barman) {
     let (primary, standby) = (cluster.node(1), cluster.node(2));
-    let (tablespace, mapping) = mapping(&cluster);
+    let (tablespace, mapping) = mapping(cluster);
     primary.write_config(&barman.settings());
     clone_fails(1, primary, &["-d", &primary.server.conninfo(), "--force"]);
     assert!(primary.server.is_running() && primary.server.is_primary());
@@ -321,11 +341,13 @@ fn a_running_server_is_not_emptied_and_a_directory_in_use_stays() {
     std::fs::remove_file(tablespace.join("precious")).expect("removed");
     clone_fails(0, standby, &["-d", &primary.server.conninfo(), "--force"]);
     assert!(!standby.server.data.join("precious").exists());
-    attach(&cluster, 2);
+    for folder in [&standby.server.data, &tablespace] {
+        std::fs::remove_dir_all(folder).expect("the clone is removed");
+    }
 }
 
 /// A copy that does not get anywhere, until it is told to end.
-fn slow_rsync(cluster: &Cluster) -> String {
+fn slow_rsync(cluster: &Cluster, kilobytes: u32) -> String {
     let folder = cluster.folder.join("bin");
     user::folder(&folder);
     let real = Command::new("sh")
@@ -337,7 +359,7 @@ fn slow_rsync(cluster: &Cluster) -> String {
     user::write(
         &script,
         &format!(
-            "#!/bin/sh\necho $$ >{}/pid\nexec {real} --bwlimit=50 \"$@\"\n",
+            "#!/bin/sh\necho $$ >{}/pid\nexec {real} --bwlimit={kilobytes} \"$@\"\n",
             folder.display()
         ),
     );
@@ -346,16 +368,11 @@ fn slow_rsync(cluster: &Cluster) -> String {
     format!("{}:{}", folder.display(), std::env::var("PATH").expect("PATH"))
 }
 
-#[test]
-fn a_copy_that_is_interrupted_or_dies_is_taken_back() {
-    if !installed() {
-        return;
-    }
-    let (cluster, barman) = with_backup("barman-killed");
+fn a_copy_that_is_interrupted_or_dies_is_taken_back(cluster: &Cluster, barman: &Barman) {
     let (primary, standby) = (cluster.node(1), cluster.node(2));
-    let (tablespace, mapping) = mapping(&cluster);
+    let (tablespace, mapping) = mapping(cluster);
     standby.write_config(&format!("{}{mapping}use_replication_slots=true\n", barman.settings()));
-    let path = slow_rsync(&cluster);
+    let path = slow_rsync(cluster, 50);
     for (signal, to_rsync) in [
         (Signal::SIGINT, false),
         (Signal::SIGTERM, false),
@@ -386,15 +403,71 @@ fn a_copy_that_is_interrupted_or_dies_is_taken_back() {
 }
 
 #[test]
-fn a_full_disk_is_named_and_cleaned_up() {
+fn barman_on_a_host_of_its_own_is_reached_over_ssh() {
     if !installed() {
         return;
     }
+    let Some(hosts) = Hosts::new("barman-ssh", 3) else {
+        return;
+    };
+    for node in &hosts.nodes {
+        node.write_config("");
+    }
+    hosts.primary_up(&Barman::server_settings(&hosts));
+    let (primary, standby) = (hosts.node(1), hosts.node(2));
+    let conninfo = format!(
+        "host={} port={} user=repmgr",
+        hosts.host(1).address,
+        primary.server.port
+    );
+    let method = format!(
+        "backup_method=rsync\nssh_command=ssh {}@{}\nreuse_backup=link",
+        user::ordinary().2,
+        hosts.host(1).address
+    );
+    let barman = Barman::on_host(&hosts, &conninfo, &method, Some(hosts.host(3).clone()));
+    take_backup(&hosts, &barman);
+    let (tablespace, mapping) = mapping(&hosts);
+    let host = format!("{}@{}", user::ordinary().2, hosts.host(3).address);
+    let settings = barman.settings().replace("localhost", &host);
+    standby.write_config(&format!("{settings}{mapping}"));
+
+    hosts.stop_sshd(3);
+    let error = clone_fails(19, standby, &["-d", &primary.server.conninfo()]);
+    assert!(error.contains(&host), "{error}");
+    hosts.start_sshd(3);
+    clone_fails(0, standby, &["--dry-run"]);
+    assert!(!standby.server.data.exists() && !tablespace.exists());
+
+    // A connection that is lost in the middle is taken up again.
+    let log = hosts.folder.join("clone.log");
+    let mut child = standby
+        .program("repmgr")
+        .args(["-d", &primary.server.conninfo(), "standby", "clone"])
+        .env("PATH", slow_rsync(&hosts, 2000))
+        .stdin(Stdio::null())
+        .stderr(std::fs::File::create(&log).expect("a log"))
+        .spawn()
+        .expect("repmgr");
+    eventually("files are copied", || (files(&standby.server.data) > 3).then_some(()));
+    hosts.stop_sshd(3);
+    let text = || std::fs::read_to_string(&log).expect("the log");
+    eventually("the lost connection is noticed", || {
+        text().contains("taken up again").then_some(())
+    });
+    hosts.start_sshd(3);
+    let status = within(2 * PATIENCE, "the clone has ended", || {
+        child.try_wait().expect("its status")
+    });
+    assert!(status.success(), "{}", text());
+    attach(&hosts, 2);
+}
+
+fn a_full_disk_is_named_and_cleaned_up(cluster: &Cluster, barman: &Barman) {
     if !nix::unistd::geteuid().is_root() {
         return skip("faults", "a file system of its own needs root");
     }
-    let (cluster, barman) = with_backup("barman-full");
-    let (_, mapping) = mapping(&cluster);
+    let (_, mapping) = mapping(cluster);
     let standby = cluster.node(2);
     standby.write_config(&format!("{}{mapping}", barman.settings()));
     user::folder(&standby.server.data);
@@ -415,6 +488,7 @@ fn a_full_disk_is_named_and_cleaned_up() {
     assert_eq!(output.status.code(), Some(14), "{text}");
     assert!(text.contains("make room"), "{text}");
     assert_eq!(left, 0);
+    std::fs::remove_dir(&standby.server.data).expect("the mount point is empty");
 }
 
 #[test]

@@ -204,7 +204,7 @@ parameters! {
     }
     "pg-backup-api" {
         pg_backupapi_backup_id: String = String::new(), Unused, bytes 64, "The Barman backup to restore through pg-backup-api.";
-        pg_backupapi_host: String = String::new(), Unused, bytes 64, "The host of pg-backup-api; selects that way of cloning.";
+        pg_backupapi_host: String = String::new(), Unused, bytes 64, "The host of pg-backup-api (port 7480), HOST:PORT, or either behind http:// or https://; selects that way of cloning.";
         pg_backupapi_node_name: String = String::new(), Unused, bytes 64, "The Barman server name in pg-backup-api.";
         pg_backupapi_remote_ssh_command: String = String::new(), Unused, "The ssh command with which Barman reaches this host.";
     }
@@ -269,7 +269,7 @@ parameters! {
         event_notifications: Vec<String> = Vec::new(), Reported, "The events for which it is run; all if not set.";
     }
     "Barman, rsync, ssh" {
-        barman_host: String = String::new(), Unused, "The Barman host; selects cloning from Barman.";
+        barman_host: String = String::new(), Unused, "The Barman host, or USER@HOST; selects cloning from Barman.";
         barman_server: String = String::new(), Unused, "The Barman server section.";
         barman_config: String = String::new(), Unused, "Barman's configuration file on its host.";
         rsync_options: String = String::new(), Unused, "Options of rsync for external configuration files; --archive --checksum --compress, with ssh and \"ssh_options\", if not set.";

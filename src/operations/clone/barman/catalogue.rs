@@ -113,7 +113,7 @@ impl<'r> Barman<'r> {
             )
             .detail(detail)
         };
-        let finished = self.ssh.run(&self.host, command, COMMAND_LIMIT).await;
+        let finished = self.ssh.run_quietly(&self.host, command, COMMAND_LIMIT).await;
         let finished = finished.map_err(|error| failed(error.to_string()))?;
         if finished.status.code() == Some(255) && self.host != Host::Local {
             return Err(failed(finished.stderr.trim().to_owned()).hint("check that ssh gets to that host"));
