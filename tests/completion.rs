@@ -37,6 +37,7 @@ fn bash_offers_nouns_verbs_and_their_options() {
         offered_by_bash(&["repmgr", "-f", "/etc/repmgr.conf", "standby", "cl"]),
         ["clone"]
     );
+    assert_eq!(offered_by_bash(&["repmgr", "-h", "n1", "--usern"]), ["--username"]);
     assert_eq!(
         offered_by_bash(&["repmgr", "node", "check", "--replication-l"]),
         ["--replication-lag"]
