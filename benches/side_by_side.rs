@@ -2,16 +2,17 @@
 //! hosts, one with each, in turn. Prints a table of ratios; ends with 1 if a
 //! goal is missed.
 //!
-//! `make bench`, as root. `BENCH_ROUNDS` is the number of rounds (5).
+//! `make bench`, as root. `BENCH_ROUNDS` is the number of rounds (5); `BENCH_PROGRAM` is another build of ours.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::Duration;
 
 use support::hosts::Hosts;
-use support::{stage, user};
+use support::{eventually, stage, user};
 
 /// The connect timeout of every node.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,8 +91,12 @@ fn measure(hosts: &Hosts, id: u32, arguments: &[&str], codes: &[i32]) -> Duratio
     let code: i32 = code.parse().expect("an exit code");
     let said = std::fs::read_to_string(&output_file).unwrap_or_default();
     assert!(codes.contains(&code), "{arguments:?} ended with {code}:\n{said}");
-    let micros = |time: &str| time.replace(['.', ','], "").parse::<u64>().expect("a time");
     Duration::from_micros(micros(to) - micros(from))
+}
+
+/// What bash calls `EPOCHREALTIME`, as one number.
+fn micros(time: &str) -> u64 {
+    time.replace(['.', ','], "").parse().expect("a time")
 }
 
 struct Bench {
@@ -101,6 +106,35 @@ struct Bench {
 }
 
 impl Bench {
+    fn compare_switchovers(&mut self, rounds: usize) {
+        for hosts in [&self.ours, &self.original] {
+            hosts
+                .node(1)
+                .server
+                .query("CREATE TABLE public.written (at timestamptz)");
+        }
+        let comparison = |title, goal| Comparison {
+            title,
+            goal,
+            ours: Vec::new(),
+            original: Vec::new(),
+        };
+        let mut time = comparison("switchover --siblings-follow", Goal::Part(0.5));
+        let mut outage = comparison("  its write outage", Goal::Part(1.0));
+        for to in [2, 1].into_iter().cycle().take(rounds) {
+            let (took, nobody_wrote) = switch_over(&self.ours, to);
+            time.ours.push(took);
+            outage.ours.push(nobody_wrote);
+            let (took, nobody_wrote) = switch_over(&self.original, to);
+            time.original.push(took);
+            outage.original.push(nobody_wrote);
+        }
+        for comparison in [time, outage] {
+            eprintln!("{}", comparison.line());
+            self.comparisons.push(comparison);
+        }
+    }
+
     fn compare(&mut self, title: &'static str, goal: Goal, rounds: usize, arguments: &[&str], codes: &[i32]) {
         eprintln!("{title}");
         let mut comparison = Comparison {
@@ -118,12 +152,79 @@ impl Bench {
     }
 }
 
+/// A client on host 3 that writes a row as often as it can, wherever the primary is, and notes when it succeeded.
+struct Writer {
+    process: Child,
+    times: PathBuf,
+}
+
+impl Writer {
+    fn start(hosts: &Hosts) -> Writer {
+        let times = hosts.host(3).home.join("times");
+        // The writer of the round before had the same file.
+        let _ = std::fs::remove_file(&times);
+        let names: Vec<&str> = (1..=3).map(|id| hosts.host(id).address.as_str()).collect();
+        let server = &hosts.node(3).server;
+        let conninfo = format!(
+            "host={} port={} user=repmgr dbname=repmgr connect_timeout=1 target_session_attrs=read-write",
+            names.join(","),
+            server.port
+        );
+        let script = "while :; do \"$@\" >/dev/null 2>&1 && echo $EPOCHREALTIME >>\"$0\"; done";
+        let process = hosts
+            .command(3, "bash")
+            .args(["-c", script])
+            .arg(&times)
+            .arg(server.stage.bindir.join("psql"))
+            .args(["-X", "-d", &conninfo, "-c", "INSERT INTO public.written VALUES (now())"])
+            .spawn()
+            .expect("bash");
+        let writer = Writer { process, times };
+        writer.wait_for_more();
+        writer
+    }
+
+    fn successes(&self) -> Vec<u64> {
+        let text = std::fs::read_to_string(&self.times).unwrap_or_default();
+        text.lines().filter(|line| line.len() > 10).map(micros).collect()
+    }
+
+    fn wait_for_more(&self) {
+        let before = self.successes().len();
+        eventually("rows are written", || {
+            (self.successes().len() > before + 2).then_some(())
+        });
+    }
+
+    /// The longest time between two rows.
+    fn outage(mut self) -> Duration {
+        self.wait_for_more();
+        self.process.kill().expect("the writer");
+        self.process.wait().expect("the writer");
+        let successes = self.successes();
+        let gaps = successes.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+        Duration::from_micros(gaps.max().expect("two rows"))
+    }
+}
+
+/// Makes a standby the primary; how long that took, and how long nobody could write.
+fn switch_over(hosts: &Hosts, to: u32) -> (Duration, Duration) {
+    let writer = Writer::start(hosts);
+    let time = measure(hosts, to, &["standby", "switchover", "--siblings-follow"], &[0]);
+    let outage = writer.outage();
+    for standby in (1..=3).filter(|id| *id != to) {
+        hosts.wait_streaming(to, standby);
+    }
+    (time, outage)
+}
+
 /// The program as it is shipped, not the one of the tests.
 fn ours() -> PathBuf {
     let folder = std::env::temp_dir().join(format!("repmgr-oxide-bench-{}", std::process::id()));
     user::folder(&folder);
+    let program = std::env::var("BENCH_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_repmgr").to_owned());
     for name in ["repmgr", "repmgrd"] {
-        user::copy_program(Path::new(env!("CARGO_BIN_EXE_repmgr")), &folder.join(name));
+        user::copy_program(Path::new(&program), &folder.join(name));
     }
     folder
 }
@@ -162,6 +263,7 @@ fn main() {
     bench.compare(title, Goal::Limit(limit), rounds.min(3), &crosscheck, &[25]);
     bench.ours.heal();
     bench.original.heal();
+    bench.compare_switchovers(rounds.min(3));
 
     println!("\nseconds                                  ours min/median    original min/median   ratio   goal");
     for comparison in &bench.comparisons {
