@@ -1,10 +1,8 @@
 //! An original on the other side, which is asked over ssh and asks over ssh.
 
-use std::path::Path;
-
 use crate::support;
 use crate::support::hosts::Hosts;
-use crate::support::stage::{self, Stage};
+use crate::support::stage;
 use crate::{last_event, records};
 
 /// Two hosts with the original's server library, which ours works with, too. The programs of node 2 are ours, those of
@@ -18,7 +16,7 @@ fn mixed(name: &str) -> Option<Hosts> {
         return None;
     };
     let mut hosts = Hosts::with_stage(name, 2, original, &original.bindir)?;
-    let ours = ours_over(original);
+    let ours = stage::programs();
     hosts.node_mut(2).programs = ours.to_owned();
     hosts
         .node(1)
@@ -32,10 +30,6 @@ fn mixed(name: &str) -> Option<Hosts> {
     Some(hosts)
 }
 
-fn ours_over(_original: &'static Stage) -> &'static Path {
-    stage::programs()
-}
-
 #[test]
 fn an_original_is_demoted_by_us_and_demotes_us() {
     let Some(hosts) = mixed("switchover-mixed") else {
@@ -47,7 +41,6 @@ fn an_original_is_demoted_by_us_and_demotes_us() {
     assert_eq!(records(original), before);
     let output = ours.repmgr(&["standby", "switchover"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    eprintln!("{said}");
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert_eq!(hosts.primaries(), [2]);
     hosts.wait_streaming(2, 1);

@@ -29,7 +29,7 @@ const UNDER_WAY_REWIND_LIMIT: Duration = Duration::from_secs(120);
 const CHECKPOINT_LIMIT: Duration = Duration::from_secs(3600);
 
 impl Switchover<'_> {
-    /// The old primary rejoins while siblings and witnesses are moved.
+    /// The old primary rejoins while the siblings follow; then the witnesses are told.
     pub(super) async fn hand_over(&mut self) -> Result<()> {
         self.refresh_local().await;
         self.record_if_missing().await;
@@ -44,11 +44,12 @@ impl Switchover<'_> {
             self.checkpoint_local().await;
         }
         let this = &*self;
-        let (rejoined, failed, witnesses) = tokio::join!(
+        let (rejoined, failed) = tokio::join!(
             this.rejoin(rewinds, may_be_under_way),
             this.followers.follow(route, &this.own),
-            this.followers.move_witnesses(&this.local, &this.own),
         );
+        // Their copies of the records are to hold what the others have become.
+        let witnesses = this.followers.move_witnesses(&this.local, &this.own).await;
         if failed > 0 {
             self.left.push("on these siblings: repmgr standby follow".to_owned());
         }
