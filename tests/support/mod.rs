@@ -11,6 +11,7 @@ pub mod mount;
 pub mod network;
 pub mod ports;
 pub mod server;
+pub mod sshd;
 pub mod stage;
 pub mod user;
 
