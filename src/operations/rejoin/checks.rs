@@ -1,7 +1,7 @@
 //! What must hold before anything is changed.
 
 use std::fs::{File, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::course::{self, Course, Obstacle};
 use super::journal::Journal;
@@ -12,11 +12,13 @@ use crate::exit_code::ExitCode;
 use crate::instance::configuration_archive::{self, Archive};
 use crate::instance::{control_file, data_directory, wal};
 use crate::metadata::nodes;
-use crate::operations::attach::{self, Divergence, Verdict};
+use crate::operations::attach::{self, Divergence, Refusal, Verdict};
 use crate::postgres::{Connection, Deadlines, Ping, QueryError, ping};
 use crate::types::RecoveryState;
 use crate::{detail, hint, info, notice, survey, warning};
 
+/// An idle primary writes what it has inserted within 15 seconds, with its background writer's next snapshot.
+const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 const PING_LIMIT: Duration = Duration::from_secs(10);
 
 impl Rejoin<'_> {
@@ -196,13 +198,19 @@ impl Rejoin<'_> {
             wal::end(self.config, &self.config.data_directory, by_control.timeline, from),
             attach::observe_target(connection, record, by_control.timeline, ExitCode::RejoinFail)
         );
-        let target = target?;
+        let mut target = target?;
         if end.is_none() {
             crate::debug!("pg_waldump did not tell where the WAL of this node ends");
         }
         let position = course::position(control, end);
-        let verdict = attach::decide(&position, &target);
+        let mut verdict = attach::decide(&position, &target);
         let interrupted = self.journal.is_some();
+        let begin = Instant::now();
+        while interrupted && is_ahead(&verdict) && begin.elapsed() < FLUSH_LIMIT {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            target = attach::observe_target(connection, record, by_control.timeline, ExitCode::RejoinFail).await?;
+            verdict = attach::decide(&position, &target);
+        }
         if let Some(journal) = self.journal.as_ref().filter(|journal| journal.is_of_lost_boot())
             && control.checkpoint != journal.checkpoint
         {
@@ -373,6 +381,11 @@ impl Rejoin<'_> {
             info!("this node would be started as a standby of {}", record.title());
         }
     }
+}
+
+/// pg_rewind notes where the source inserts WAL, which is a little ahead of what the source has written.
+pub(super) fn is_ahead(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Refused(Refusal::LocalIsAhead { .. }))
 }
 
 pub(super) fn half_rewound() -> Error {

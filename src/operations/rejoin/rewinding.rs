@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Rejoin;
-use super::checks::{half_rewound, unanswered};
+use super::checks::{half_rewound, is_ahead, unanswered};
 use super::course::{self, Course};
 use super::journal::{self, Journal};
 use crate::conninfo::Conninfo;
@@ -405,7 +405,9 @@ impl Rejoin<'_> {
         let position = course::position(&control, None);
         let target = attach::observe_target(&connection, record, position.timeline, ExitCode::RejoinFail).await?;
         let verdict = attach::decide(&position, &target);
-        if !matches!(verdict, Verdict::SameTimeline { .. } | Verdict::ForkedLater { .. }) {
+        let attaches = matches!(verdict, Verdict::SameTimeline { .. } | Verdict::ForkedLater { .. });
+        // Ahead of what the source has written by now, not of what it has.
+        if !attaches && !is_ahead(&verdict) {
             return Err(half_rewound().detail(verdict.to_string()));
         }
         self.control = Some(control);
