@@ -34,8 +34,8 @@ on_servers=(connections switchover extension events instance unreachable mixed c
 on_servers+=(node_service barman)
 on_servers+=(rejoin daemon_service transports)
 
-# Servers that hang, daemons that are disturbed.
-on_servers+=(weaknesses)
+# Servers that hang, daemons that are disturbed or watched.
+on_servers+=(weaknesses systemd)
 
 arguments() {
     for name in "$@"; do

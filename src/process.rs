@@ -12,6 +12,16 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
+/// What a service manager tells this process alone: a server that a child starts would speak in our name.
+const OF_THE_SERVICE_MANAGER: &[&str] = &["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
+fn without_service_manager(command: &mut Command) -> &mut Command {
+    for name in OF_THE_SERVICE_MANAGER {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// How a child ended, and what it said.
 #[derive(Debug)]
 pub struct Finished {
@@ -63,7 +73,7 @@ pub async fn shell(command: &str, name: &str, limit: Duration) -> Result<Finishe
 /// Runs `command` through `/bin/sh -c` with its output in our own log (standard error), and ends it at the deadline.
 /// It is over when the shell is: what it left in the background goes on.
 pub async fn run_shell(command: &str, limit: Duration) -> Result<ExitStatus, ProcessError> {
-    let mut child = Command::new("/bin/sh")
+    let mut child = without_service_manager(&mut Command::new("/bin/sh"))
         .arg("-c")
         .arg(command)
         .stdin(Stdio::null())
@@ -101,7 +111,7 @@ fn end_group(group: Option<u32>) {
 
 /// Runs a program, captures its output, and ends it with its whole process group at the deadline.
 pub async fn capture(mut command: Command, name: &str, limit: Duration) -> Result<Finished, ProcessError> {
-    let mut child = command
+    let mut child = without_service_manager(&mut command)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

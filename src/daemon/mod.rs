@@ -17,6 +17,7 @@ mod probe;
 mod process;
 mod questions;
 mod reload;
+mod service_manager;
 mod signals;
 #[cfg(test)]
 mod silence_tests;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::announcer::Announcer;
 use super::gather::{self, Gathered, Identity};
 use super::peers::Peers;
+use super::service_manager::ServiceManager;
 use super::signals::{Request, Shutdown, Signals};
 use super::status::StatusLine;
 use super::{children, history, pid_file, reload};
@@ -51,6 +52,7 @@ pub struct Watch {
     last_local_error: Option<String>,
     last_upstream_error: Option<String>,
     status: StatusLine,
+    manager: Arc<ServiceManager>,
     children: children::Children,
     history: history::History,
     copied: Option<Instant>,
@@ -85,6 +87,7 @@ impl Watch {
             last_local_error: None,
             last_upstream_error: None,
             status: StatusLine::default(),
+            manager: Arc::new(ServiceManager::of_process()),
             children: children::Children::default(),
             history: history::History::default(),
             copied: None,
@@ -97,8 +100,11 @@ impl Watch {
             error.report();
             return error.exit_code;
         }
+        let manager = Arc::clone(&self.manager);
+        manager.ready();
         let mut shutdown: Option<(Shutdown, Instant)> = None;
         let code = loop {
+            manager.feed();
             // Looking can be left at any moment: nothing has been decided yet.
             let gathered = tokio::select! {
                 biased;
@@ -106,7 +112,7 @@ impl Watch {
                     if self.may_end(&mut shutdown, signal) { break ExitCode::Success }
                     continue;
                 }
-                gathered = self.look() => gathered,
+                gathered = fed(&manager, self.longest_look(), self.look()) => gathered,
             };
             let wake_at = match self.decide(gathered).await {
                 Ok(wake_at) => wake_at,
@@ -118,6 +124,7 @@ impl Watch {
                 break ExitCode::Success;
             }
             let pause = wake_at.saturating_sub(self.started.elapsed()).max(SHORTEST_PAUSE);
+            let pause = manager.pace().map_or(pause, |pace| pause.min(pace));
             let dropped = self.dropped();
             tokio::select! {
                 biased;
@@ -196,6 +203,11 @@ impl Watch {
         Ok(())
     }
 
+    /// How long a turn may look at most, by the deadlines of what it asks.
+    fn longest_look(&self) -> Duration {
+        self.config.async_query_timeout * 2 + Duration::from_secs(30)
+    }
+
     async fn look(&mut self) -> Gathered {
         let needs = self.state.needs(self.started.elapsed());
         gather::gather(
@@ -250,6 +262,7 @@ impl Watch {
             return;
         }
         if before.is_none_or(|(_, before)| before != name) {
+            self.manager.status(&format!("{name}: {reason}"));
             crate::notice!("{reason}");
         } else if matches!(rule, Rule::UpstreamSeen | Rule::PrimaryServes) {
             crate::debug!("{reason}");
@@ -388,6 +401,7 @@ impl Watch {
     }
 
     async fn reload(&mut self) {
+        self.manager.reloading();
         crate::notice!("received SIGHUP, reading the configuration again");
         let node_type = self
             .record(self.own)
@@ -397,9 +411,11 @@ impl Watch {
             self.config = Arc::new(config);
             self.tell_bound();
         }
+        self.manager.ready();
     }
 
     async fn end(&mut self, signal: Option<Shutdown>) {
+        self.manager.stopping();
         if let Some(signal) = signal {
             crate::notice!("{} signal received", signal.name());
             let writable = match self.state.mode {
@@ -454,4 +470,18 @@ impl Watch {
     pub(super) fn own_connection(&self) -> Option<Arc<Connection>> {
         self.peers.by_id(self.own)
     }
+}
+
+/// Waits for the end of a look and feeds the watchdog meanwhile, but for no longer than a look may take.
+async fn fed<T>(manager: &ServiceManager, limit: Duration, look: impl Future<Output = T>) -> T {
+    let begin = Instant::now();
+    let mut look = std::pin::pin!(look);
+    while let Some(pace) = manager.pace().filter(|_| begin.elapsed() < limit) {
+        tokio::select! {
+            biased;
+            seen = &mut look => return seen,
+            () = tokio::time::sleep(pace) => manager.feed(),
+        }
+    }
+    look.await
 }
