@@ -153,6 +153,9 @@ impl<'r> Barman<'r> {
         for said in lines.iter().rev().take(5).rev() {
             error = error.detail(*said);
         }
+        if self.host == Host::Local && !self.config.barman_host.contains('@') {
+            error = error.hint("if Barman runs as another user of this host, set barman_host to USER@HOST");
+        }
         Err(match finished.status.code() {
             Some(127) => {
                 error.hint("install barman there, and put it into the PATH of shells that are not interactive")
