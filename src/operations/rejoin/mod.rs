@@ -223,7 +223,7 @@ impl<'r> Rejoin<'r> {
             // An interruption: the plan does not know whose it is.
             ExitCode::BadBasebackup => error
                 .with_exit_code(ExitCode::RejoinFail)
-                .hint("nothing was changed, the command can be run again"),
+                .hint("the rewind had not begun; what was done is taken back, and the command can be run again"),
             _ => error,
         };
         if !self.changed {
