@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test bench lint generate clean
+.PHONY: all build extension install setup stage demo test simulate bench lint generate clean
 
 all: build extension
 
@@ -52,6 +52,10 @@ test: stage
 bench: stage
 	@scripts/stage-original.sh >/dev/null
 	$(CARGO) bench --bench side_by_side
+
+# Clusters in virtual time: counts each rule, fault and invariant's premise, and fails on a zero.
+simulate: setup
+	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-100000} $(CARGO) test --release --test simulation -- --nocapture seeds
 
 lint: setup
 	$(CARGO) fmt --check

@@ -184,8 +184,60 @@ pub fn any_fault(random: &mut Random, count: usize) -> Fault {
     }
 }
 
+impl Fault {
+    /// The kinds that happen by themselves; an end of a cut is not one.
+    pub const KINDS: &[&str] = &[
+        "server crash",
+        "loss of a host",
+        "daemon crash",
+        "cut",
+        "partition",
+        "loss of packets",
+        "refused logins",
+        "no name service",
+        "pause",
+        "promote command",
+        "follow command",
+        "validation command",
+        "stalled receiver",
+        "paused replay",
+        "notification",
+        "switchover",
+        "promotion by hand",
+        "forgotten upstream",
+    ];
+
+    fn kind(&self) -> Option<&'static str> {
+        let index = match self {
+            Fault::ServerCrash { .. } => 0,
+            Fault::HostLoss { .. } => 1,
+            Fault::DaemonCrash { .. } => 2,
+            Fault::Cut { .. } => 3,
+            Fault::Join { .. } => return None,
+            Fault::Partition { .. } => 4,
+            Fault::Loss { .. } => 5,
+            Fault::Refuse { .. } => 6,
+            Fault::Names { .. } => 7,
+            Fault::Pause { .. } => 8,
+            Fault::Promote { .. } => 9,
+            Fault::Follow { .. } => 10,
+            Fault::Validation { .. } => 11,
+            Fault::Stall { .. } => 12,
+            Fault::PauseReplay { .. } => 13,
+            Fault::Notify { .. } => 14,
+            Fault::Switchover { .. } => 15,
+            Fault::PromoteByHand { .. } => 16,
+            Fault::ForgetUpstream { .. } => 17,
+        };
+        Some(Self::KINDS[index])
+    }
+}
+
 impl World {
     pub fn inflict(&mut self, fault: Fault) {
+        if let Some(kind) = fault.kind() {
+            *self.inflicted.entry(kind).or_default() += 1;
+        }
         self.log(|| format!("{fault:?}"));
         match fault {
             Fault::ServerCrash { host, back_after } => {

@@ -7,12 +7,26 @@ use repmgr::types::{NodeType, RecoveryState};
 
 use crate::world::{Promotion, World};
 
+/// What each invariant speaks of. A run in which one of them never came up has shown nothing about it.
+pub const PREMISES: &[&str] = &[
+    "a decision is in the table",
+    "a transitional state lasts",
+    "a node is to be promoted",
+    "siblings are counted for a majority",
+    "a node is to follow",
+    "a promotion is claimed",
+    "a second promotion from one timeline",
+    "the lost primary alone is replaced by the best",
+    "a healed cluster is well",
+];
+
 /// Longer than any transitional state may last with the settings of the simulation.
 const LONGEST_TRANSITION: u64 = 180_000;
 
 /// Checks one decision of one daemon.
 pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Observation, decision: &Decision) {
     let rule = decision.rule;
+    world.premise("a decision is in the table");
     let label = format!("node {} {}: {}", host + 1, rule.name(), decision.reason);
     let listed = |list: &str, name: &str| list.split(", ").any(|entry| entry == name);
     if !listed(rule.from(), before.name()) {
@@ -33,6 +47,9 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
         world.fail(format!("{label}: no reason"));
     }
 
+    if same && !resting(decision) {
+        world.premise("a transitional state lasts");
+    }
     let now = world.now;
     if let Some(daemon) = &mut world.hosts[host].daemon {
         let second = now / 1000;
@@ -42,15 +59,10 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
             (second, 1)
         };
         let (turns, since) = (daemon.busy.1, daemon.in_state_since);
-        let resting = decision.next.is_degraded()
-            || matches!(
-                decision.next.name(),
-                "normal" | "primary: normal" | "primary: searching" | "starting"
-            );
         if turns > 40 {
             world.fail(format!("{label}: {turns} turns within one second"));
         }
-        if same && !resting && now - since > LONGEST_TRANSITION {
+        if same && !resting(decision) && now - since > LONGEST_TRANSITION {
             world.fail(format!(
                 "{label}: in state {} for {} s",
                 before.name(),
@@ -70,14 +82,21 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
             daemon.decided = Some((now, records));
         }
     }
-    if decision
+    let follows = decision
         .actions
         .iter()
-        .any(|action| matches!(action, Action::RunFollowCommand(_)))
+        .any(|action| matches!(action, Action::RunFollowCommand(_)));
+    if follows {
+        world.premise("a node is to follow");
+    }
+    if follows
         && (!world.hosts[host].settings.automatic
             || world.hosts[host].server.paused && seen.local.paused != repmgr::failover::Answer::No)
     {
         world.fail(format!("{label}: follows although it is manual or paused"));
+    }
+    if rule == Rule::Promoted {
+        world.premise("a promotion is claimed");
     }
     if matches!(decision.next.mode, Mode::Primary(PrimaryPhase::Normal))
         && rule == Rule::Promoted
@@ -87,7 +106,16 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
     }
 }
 
+fn resting(decision: &Decision) -> bool {
+    decision.next.is_degraded()
+        || matches!(
+            decision.next.name(),
+            "normal" | "primary: normal" | "primary: searching" | "starting"
+        )
+}
+
 fn check_right_to_promote(world: &mut World, host: usize, before: &State, seen: &Observation, label: &str) {
+    world.premise("a node is to be promoted");
     let own = world.hosts[host].id;
     let priority = before.node(own).map_or(0, |node| node.priority);
     if !world.hosts[host].settings.automatic || seen.local.paused != repmgr::failover::Answer::No || priority <= 0 {
@@ -116,6 +144,9 @@ fn check_majority(world: &mut World, seen: &Observation, state: &State, label: &
         .iter()
         .filter(|id| seen.of(**id).is_some_and(|seen| seen.reached.is_ok()))
         .count();
+    if !siblings.is_empty() {
+        world.premise("siblings are counted for a majority");
+    }
     if !siblings.is_empty() && (visible + 1) * 2 <= siblings.len() + 1 {
         world.fail(format!(
             "{label}: {} of {} are no majority",
@@ -128,6 +159,10 @@ fn check_majority(world: &mut World, seen: &Observation, state: &State, label: &
 /// Two servers that left the same timeline by daemons' elections, although the two nodes could see each other
 /// all the while and went by the same records.
 pub fn check_promotion(world: &mut World, promotion: &Promotion) {
+    let second = |other: &Promotion| other.parent == promotion.parent && other.host != promotion.host;
+    if world.promotions.iter().any(second) {
+        world.premise("a second promotion from one timeline");
+    }
     let clash = world.promotions.iter().find(|other| {
         let since = other.decided.min(promotion.decided).saturating_sub(5000);
         other.parent == promotion.parent

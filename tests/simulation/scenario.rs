@@ -158,16 +158,24 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
         next_branch: 0,
         next_generation: 0,
         fired: BTreeMap::new(),
+        inflicted: BTreeMap::new(),
+        premises: BTreeMap::new(),
         promotions: Vec::new(),
         trace,
         failures: Vec::new(),
         turns: 0,
+        planned: 0,
     };
     (world, shared)
 }
 
 /// Runs one seed to its end.
 pub fn run(seed: u64, trace: bool) -> World {
+    run_part(seed, trace, None)
+}
+
+/// Runs one seed with some of its faults only, by their number in time; `None` for all of them.
+pub fn run_part(seed: u64, trace: bool, kept: Option<&[usize]>) -> World {
     let (mut world, shared) = cluster(seed, trace);
     world.at(0, Event::Wal);
     for host in 0..world.hosts.len() {
@@ -181,7 +189,7 @@ pub fn run(seed: u64, trace: bool) -> World {
     if shared.clean {
         clean_loss(&mut world);
     } else {
-        trouble(&mut world);
+        trouble(&mut world, kept);
     }
     world
 }
@@ -207,6 +215,7 @@ fn clean_loss(world: &mut World) {
         return;
     }
     if !expected.is_empty() {
+        world.premise("the lost primary alone is replaced by the best");
         settled(world);
     }
 }
@@ -233,13 +242,13 @@ fn best_candidate(world: &World) -> Option<usize> {
         })
 }
 
-fn trouble(world: &mut World) {
+fn trouble(world: &mut World, kept: Option<&[usize]>) {
     let count = world.hosts.len();
     let faults = world.random.between(1, 14);
+    let mut planned = Vec::new();
     for _ in 0..faults {
         let at = world.random.between(15_000, TROUBLE);
-        let fault = any_fault(&mut world.random, count);
-        world.at(at, Event::Fault(fault));
+        planned.push((at, any_fault(&mut world.random, count)));
     }
     let lose_primary = world.random.chance(60);
     if lose_primary {
@@ -250,7 +259,13 @@ fn trouble(world: &mut World) {
         } else {
             Fault::HostLoss { host: 0, back_after }
         };
-        world.at(at, Event::Fault(fault));
+        planned.push((at, fault));
+    }
+    world.planned = planned.len();
+    for (number, (at, fault)) in planned.into_iter().enumerate() {
+        if kept.is_none_or(|kept| kept.contains(&number)) {
+            world.at(at, Event::Fault(fault));
+        }
     }
     world.run_until(TROUBLE);
     if world.failures.is_empty() {
@@ -264,6 +279,7 @@ fn trouble(world: &mut World) {
         world.run_until(end);
     }
     if world.failures.is_empty() {
+        world.premise("a healed cluster is well");
         settled(world);
     }
 }

@@ -129,10 +129,16 @@ pub struct World {
     pub next_branch: u64,
     pub next_generation: u64,
     pub fired: BTreeMap<Rule, u64>,
+    /// How often each kind of fault happened.
+    pub inflicted: BTreeMap<&'static str, u64>,
+    /// How often the premise of each invariant was reached.
+    pub premises: BTreeMap<&'static str, u64>,
     pub promotions: Vec<Promotion>,
     pub trace: bool,
     pub failures: Vec<String>,
     pub turns: u64,
+    /// How many faults the seed stands for.
+    pub planned: usize,
 }
 
 impl World {
@@ -146,6 +152,11 @@ impl World {
         if self.trace {
             println!("{:>8.3}  {}", self.now as f64 / 1000.0, text());
         }
+    }
+
+    /// Counts that there was something for an invariant to hold.
+    pub fn premise(&mut self, invariant: &'static str) {
+        *self.premises.entry(invariant).or_default() += 1;
     }
 
     pub fn fail(&mut self, text: String) {
