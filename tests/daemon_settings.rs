@@ -284,6 +284,11 @@ fn a_dropped_connection_is_noticed_when_it_drops_and_intervals_may_have_fraction
     });
     watch(&mut cluster, 2);
     logged(&cluster, 2, 0, "601.0 s if its host refuses connections");
+    let standby = &cluster.node(2).server;
+    standby.query("ALTER SYSTEM SET recovery_min_apply_delay = '90min'");
+    standby.query("SELECT pg_reload_conf()");
     cluster.node(1).server.kill();
     promoted(&cluster);
+    let log = cluster.node(2).daemon_log();
+    assert!(log.contains("WAL replay: 2 (delayed by 5400 s)"), "{log}");
 }

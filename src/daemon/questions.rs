@@ -15,7 +15,8 @@ pub async fn local(connection: &Connection, pid: Option<i32>) -> Result<Local, Q
                 FROM pg_catalog.pg_stat_wal_receiver), \
                repmgr.get_new_primary(), repmgr.repmgrd_is_paused(), \
                (SELECT pg_catalog.max(term) FROM repmgr.voting_term), \
-               repmgr.get_local_node_id(), repmgr.get_repmgrd_pid()";
+               repmgr.get_local_node_id(), repmgr.get_repmgrd_pid(), \
+               pg_catalog.date_part('epoch', pg_catalog.current_setting('recovery_min_apply_delay')::interval)";
     let row = connection.query_one(sql, &[]).await?;
     let serves = row.get::<_, Option<i32>>(7).filter(|id| *id != -1);
     let published = row.get::<_, Option<i32>>(8).filter(|pid| *pid != -1);
@@ -23,9 +24,8 @@ pub async fn local(connection: &Connection, pid: Option<i32>) -> Result<Local, Q
         recovery: recovery(row.get(0)),
         receive_lsn: row.get::<_, Option<Lsn>>(1),
         replay_paused: Answer::from(row.get::<_, Option<bool>>(2)),
-        wal_message_age: row
-            .get::<_, Option<f64>>(3)
-            .map(|seconds| Duration::from_secs_f64(seconds.max(0.0))),
+        apply_delay: time(row.get(9)).unwrap_or_default(),
+        wal_message_age: time(row.get(3)),
         notification: row.get::<_, Option<i32>>(4).and_then(Notification::from_number),
         paused: Answer::from(row.get::<_, Option<bool>>(5)),
         voting_term: row.get(6),
@@ -39,7 +39,9 @@ pub async fn status(connection: &Connection, node: &NodeRecord) -> Result<Seen, 
                repmgr.get_repmgrd_pid(), repmgr.repmgrd_is_running(), repmgr.repmgrd_is_paused(), \
                repmgr.get_upstream_last_seen(), repmgr.get_upstream_node_id(), repmgr.get_wal_receiver_pid(), \
                COALESCE((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver), \
-                        (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))";
+                        (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())), \
+               CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END, \
+               pg_catalog.date_part('epoch', pg_catalog.current_setting('recovery_min_apply_delay')::interval)";
     let mut seen = nothing_but_reached(node);
     let row = match connection.query_one(sql, &[]).await {
         Ok(row) => row,
@@ -66,7 +68,13 @@ pub async fn status(connection: &Connection, node: &NodeRecord) -> Result<Seen, 
     }
     seen.wal_receiver = Answer::from(row.get::<_, Option<i32>>(7).filter(|pid| *pid >= 0).map(|pid| pid > 0));
     seen.timeline = row.get::<_, Option<i32>>(8).map(|id| TimelineId(id.cast_unsigned()));
+    seen.replay_paused = Answer::from(row.get::<_, Option<bool>>(9));
+    seen.apply_delay = time(row.get(10)).unwrap_or_default();
     Ok(seen)
+}
+
+fn time(seconds: Option<f64>) -> Option<Duration> {
+    seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0)))
 }
 
 /// What is known of a node that lets this one in and does not say more: that it is there.

@@ -68,6 +68,15 @@ fn write(config: &Config, state: &State, local: &Local) {
             }
         }
     }
+    if local.replay_paused == Answer::Yes {
+        crate::detail!("WAL replay is paused on this node");
+    }
+    if !local.apply_delay.is_zero() {
+        crate::detail!(
+            "this node applies WAL with a delay of {} s",
+            local.apply_delay.as_secs_f64()
+        );
+    }
     for alarm in &state.alarms {
         crate::detail!("{}: {}", alarm.sentence(state), alarm.consequence());
     }

@@ -160,9 +160,11 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         if let Some(refusal) = primary_still_sends(ballot) {
             return refusal;
         }
+        let behind = behind(own.id, local.replay_paused, local.apply_delay)
+            .map_or(String::new(), |behind| format!("; WAL replay: {behind}"));
         return verdict(
             Outcome::Won(tally),
-            "this node is the only one attached to the lost primary",
+            format!("this node is the only one attached to the lost primary{behind}"),
         );
     }
     if local.recovery == RecoveryState::Unknown {
@@ -181,6 +183,7 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
     let mut location_seen = own.location == upstream.location;
     let mut primary_seen_by: Vec<NodeId> = Vec::new();
     let mut left_out: Vec<String> = Vec::new();
+    let mut not_replayed: Vec<String> = Vec::from_iter(behind(own.id, local.replay_paused, local.apply_delay));
     let own_rank: Rank = (
         local.receive_lsn.unwrap_or(Lsn::INVALID),
         own.priority,
@@ -236,6 +239,7 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         if witness {
             continue;
         }
+        not_replayed.extend(behind(node.id, seen.replay_paused, seen.apply_delay));
         if node.priority <= 0 {
             left_out.push(format!("{} (priority {})", node.id, node.priority));
             continue;
@@ -259,11 +263,12 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         unable.push((rank, node.id));
     }
 
-    let votes = if left_out.is_empty() {
-        tally.to_string()
-    } else {
-        format!("{tally}; left out: {}", left_out.join(", "))
-    };
+    let mut votes = tally.to_string();
+    for (what, nodes) in [("left out", &left_out), ("WAL replay", &not_replayed)] {
+        if !nodes.is_empty() {
+            votes.push_str(&format!("; {what}: {}", nodes.join(", ")));
+        }
+    }
     if let Some(node) = unjudged_primary {
         return verdict(
             Outcome::Cancelled,
@@ -328,6 +333,18 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
             .map(|(_, id)| id)
             .collect(),
         ..result
+    }
+}
+
+/// What a person should know of a node that has not replayed all that it has received. It ranks by what it has
+/// received like any other: a promotion replays the rest, without the delay.
+fn behind(node: NodeId, paused: Answer, delay: Duration) -> Option<String> {
+    if paused == Answer::Yes {
+        Some(format!("{node} (paused)"))
+    } else if !delay.is_zero() {
+        Some(format!("{node} (delayed by {} s)", delay.as_secs_f64()))
+    } else {
+        None
     }
 }
 

@@ -49,6 +49,8 @@ fn standby(id: i32) -> Seen {
         daemon_paused: Answer::No,
         recovery: RecoveryState::Standby,
         receive_lsn: Some(Lsn(1000)),
+        replay_paused: Answer::No,
+        apply_delay: Duration::ZERO,
         timeline: None,
         upstream_last_seen: Some(Duration::from_secs(60)),
         upstream: Some(NodeId(P)),
@@ -90,6 +92,7 @@ impl Case {
                 recovery: RecoveryState::Standby,
                 receive_lsn: Some(Lsn(1000)),
                 replay_paused: Answer::No,
+                apply_delay: Duration::ZERO,
                 wal_message_age: None,
                 notification: None,
                 paused: Answer::No,
@@ -401,4 +404,27 @@ fn w07_a_primary_that_still_sends_wal_is_not_dead() {
     case.lost_for = Some(Duration::from_secs(50));
     case.local.wal_message_age = Some(Duration::from_secs(30));
     case.wins();
+}
+
+#[test]
+fn delayed_and_paused_standbys_rank_by_what_they_received_and_are_named() {
+    let mut case = Case::new(B, &[A, C])
+        .with(A, |seen| seen.apply_delay = Duration::from_secs(3600))
+        .with(C, |seen| seen.replay_paused = Answer::Yes);
+    case.loses_to(A);
+    let (_, reason) = case.verdict();
+    assert!(
+        reason.contains("WAL replay: 2 (delayed by 3600 s), 4 (paused)"),
+        "{reason}"
+    );
+    case.local.receive_lsn = Some(Lsn(1001));
+    case.local.apply_delay = Duration::from_millis(1500);
+    case.wins();
+    assert!(case.verdict().1.contains("3 (delayed by 1.5 s)"));
+    // It is named also where there is nobody to compare it with.
+    let mut alone = Case::new(A, &[]);
+    alone.local.apply_delay = Duration::from_secs(60);
+    alone.wins();
+    assert!(alone.verdict().1.ends_with("WAL replay: 2 (delayed by 60 s)"));
+    Case::new(A, &[W]).wins();
 }

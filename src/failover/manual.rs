@@ -40,7 +40,9 @@ for alive. A daemon that has not seen the upstream alive since it started waits 
    must be visible.
 5. The best candidate is the one with the most WAL received, then the highest priority, then the lowest id. Nodes
    without a running daemon, paused ones, and those with priority 0 are no candidates, nor is one that was elected and
-   has not acted for longer than a promotion may take.
+   has not acted for longer than a promotion may take. A standby that applies WAL with a delay
+   (`recovery_min_apply_delay`), or whose replay is paused, ranks by what it has received like any other, as a
+   promotion replays the rest at once; the reason names it. `priority=0` keeps it from being promoted.
 6. The best candidate promotes itself, after `failover_validation_command` if there is one. It holds back for five
    seconds and looks again if its own server or daemon is just back, or if it takes the place of better nodes
    that seem unable to act, which are told so.

@@ -127,6 +127,8 @@ pub struct Local {
     pub receive_lsn: Option<Lsn>,
     /// Whether WAL replay is paused.
     pub replay_paused: Answer,
+    /// How much later it applies WAL on purpose (`recovery_min_apply_delay`); zero if it does not, or if it is unread.
+    pub apply_delay: Duration,
     /// Age of the last message that its WAL receiver got (`pg_stat_wal_receiver.last_msg_receipt_time`);
     /// `None` without a WAL receiver or without the right to see it.
     pub wal_message_age: Option<Duration>,
@@ -147,6 +149,7 @@ impl Local {
             recovery: RecoveryState::Unknown,
             receive_lsn: None,
             replay_paused: Answer::Unknown,
+            apply_delay: Duration::ZERO,
             wal_message_age: None,
             notification: None,
             paused: Answer::Unknown,
@@ -173,6 +176,10 @@ pub struct Seen {
     pub recovery: RecoveryState,
     /// `pg_last_wal_receive_lsn()`; `None` if NULL.
     pub receive_lsn: Option<Lsn>,
+    /// Whether its WAL replay is paused.
+    pub replay_paused: Answer,
+    /// How much later it applies WAL on purpose; zero if it does not, or if it is unread.
+    pub apply_delay: Duration,
     /// Its timeline, if asked.
     pub timeline: Option<TimelineId>,
     /// `get_upstream_last_seen()`, seconds; `None` if never.
@@ -197,6 +204,8 @@ impl Seen {
             daemon_paused: Answer::Unknown,
             recovery: RecoveryState::Unknown,
             receive_lsn: None,
+            replay_paused: Answer::Unknown,
+            apply_delay: Duration::ZERO,
             timeline: None,
             upstream_last_seen: None,
             upstream: None,

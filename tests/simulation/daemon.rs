@@ -204,6 +204,8 @@ impl World {
             daemon_paused: Answer::from(Some(other.server.paused)),
             recovery,
             receive_lsn: (!other.server.primary && !other.server.witness).then_some(Lsn(other.server.lsn)),
+            replay_paused: Answer::from(Some(other.server.replay_paused)),
+            apply_delay: Duration::ZERO,
             timeline: Some(TimelineId(other.server.timeline)),
             upstream_last_seen: memory
                 .upstream_seen_at
@@ -244,6 +246,7 @@ impl World {
             },
             receive_lsn: (!out_of_recovery).then_some(Lsn(server.lsn)),
             replay_paused: Answer::from(Some(server.replay_paused)),
+            apply_delay: Duration::ZERO,
             wal_message_age: server.last_message.map(|at| Duration::from_millis(self.now - at)),
             notification: server.memory.notification,
             paused: Answer::from(Some(server.paused)),

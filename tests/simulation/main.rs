@@ -79,7 +79,10 @@ fn seeds_hold_the_invariants() {
                     }
                     let world = scenario::run(seed, false);
                     if !world.failures.is_empty() {
-                        failed.lock().expect("nobody panics with it").push((seed, world.planned));
+                        failed
+                            .lock()
+                            .expect("nobody panics with it")
+                            .push((seed, world.planned));
                     }
                     let mut counted = counts.lock().expect("nobody panics with it");
                     add(&mut counted.0, &world.inflicted);
@@ -132,12 +135,20 @@ fn seeds_hold_the_invariants() {
             .collect();
         assert!(silent.is_empty(), "rules that never fired: {}", silent.join(", "));
         let never = |known: &[&'static str], counted: &BTreeMap<&str, u64>| -> Vec<&str> {
-            known.iter().filter(|name| !counted.contains_key(**name)).copied().collect()
+            known
+                .iter()
+                .filter(|name| !counted.contains_key(**name))
+                .copied()
+                .collect()
         };
         let faults = never(Fault::KINDS, &inflicted);
         assert!(faults.is_empty(), "faults that never happened: {}", faults.join(", "));
         let premises = never(invariants::PREMISES, &premises);
-        assert!(premises.is_empty(), "invariants that had nothing to hold: {}", premises.join(", "));
+        assert!(
+            premises.is_empty(),
+            "invariants that had nothing to hold: {}",
+            premises.join(", ")
+        );
     }
 }
 
