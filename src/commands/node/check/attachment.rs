@@ -25,7 +25,7 @@ pub async fn upstream(node: &Node<'_>) -> Outcome {
         _ => None,
     };
     let Some(record) = record else {
-        let recovery = node.connection.recovery_state().await;
+        let recovery = node.recovery().await;
         return without_upstream(own, recovery.unwrap_or(RecoveryState::Unknown));
     };
     let seen = match survey::connect(&record, node.deadlines()).await {
@@ -92,7 +92,7 @@ fn upstream_verdict(own: &NodeRecord, upstream: &NodeRecord, seen: &Seen) -> Out
 
 /// All standbys registered below this node are attached to it.
 pub async fn downstream(node: &Node<'_>) -> Outcome {
-    let records = match nodes::downstream_of(node.connection, node.own.node_id).await {
+    let records = match node.downstream().await {
         Ok(records) => records,
         Err(error) => return Outcome::unknown("read the records of the downstream nodes", error),
     };

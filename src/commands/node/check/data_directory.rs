@@ -9,6 +9,9 @@ use super::{Node, Outcome};
 use crate::instance::data_directory;
 use crate::output::CheckStatus;
 
+/// The role may not see a setting (PostgreSQL: "PostgreSQL Error Codes").
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// What is known of the server's data directory.
 enum Actual {
     /// The server says where it is.
@@ -20,7 +23,13 @@ enum Actual {
 /// `data_directory` in repmgr.conf is the server's.
 pub async fn configured(node: &Node<'_>) -> Outcome {
     let configured = &node.context.config.data_directory;
-    let actual = match node.connection.setting("data_directory").await {
+    // Much quicker than to look it up in pg_settings, which lists every setting there is.
+    let sql = "SELECT pg_catalog.current_setting('data_directory')";
+    let told = match node.connection.value::<String>(sql, &[]).await {
+        Err(error) if error.sqlstate() == Some(INSUFFICIENT_PRIVILEGE) => Ok(None),
+        told => told,
+    };
+    let actual = match told {
         Ok(Some(actual)) => Actual::Told(actual),
         Ok(None) => {
             crate::info!("the connected role may not see the server's setting \"data_directory\"");

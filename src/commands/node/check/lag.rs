@@ -14,11 +14,12 @@ enum Lag {
 }
 
 pub async fn check(node: &Node<'_>) -> Outcome {
-    let (recovery, lag) = tokio::join!(node.connection.recovery_state(), node.connection.replication_lag());
+    let (recovery, lag) = tokio::join!(node.recovery(), node.connection.replication_lag());
     let lag = match (recovery, lag) {
         (Ok(RecoveryState::Primary), _) => Lag::NotInRecovery,
         (Ok(_), Ok(seconds)) => Lag::Seconds(seconds),
-        (Err(error), _) | (_, Err(error)) => Lag::NotKnown(error.to_string()),
+        (Err(error), _) => Lag::NotKnown(error),
+        (_, Err(error)) => Lag::NotKnown(error.to_string()),
     };
     if let Lag::NotKnown(reason) = &lag {
         crate::warning!("unable to query replication lag");

@@ -16,6 +16,7 @@ mod role;
 mod slots;
 
 use futures_util::future::join_all;
+use tokio::sync::OnceCell;
 
 use crate::commands::connecting::{local_conninfo, local_title, unreachable};
 use crate::commands::records::required_record;
@@ -23,10 +24,10 @@ use crate::commands::{ColumnFormat, Context, overview};
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::metadata::NodeRecord;
+use crate::metadata::{NodeRecord, nodes};
 use crate::output;
-use crate::postgres::{ConnectError, Connection, Deadlines};
-use crate::types::NodeId;
+use crate::postgres::{ConnectError, Connection, Deadlines, PhysicalSlot};
+use crate::types::{NodeId, RecoveryState};
 
 use outcome::Outcome;
 use report::Report;
@@ -135,17 +136,51 @@ impl Check {
     }
 }
 
-/// The node that is checked.
+/// The node that is checked. What several checks need is asked for once; an error is its text.
 pub struct Node<'a> {
     context: &'a Context,
     connection: &'a Connection,
     own: NodeRecord,
+    recovery: OnceCell<Result<RecoveryState, String>>,
+    slots: OnceCell<Result<Vec<PhysicalSlot>, String>>,
+    downstream: OnceCell<Result<Vec<NodeRecord>, String>>,
 }
 
 impl Node<'_> {
     /// The limits for connections to other nodes.
     fn deadlines(&self) -> Deadlines {
         overview::deadlines()
+    }
+
+    /// Whether its server is in recovery.
+    async fn recovery(&self) -> Result<RecoveryState, String> {
+        let ask = async || {
+            self.connection
+                .recovery_state()
+                .await
+                .map_err(|error| error.to_string())
+        };
+        self.recovery.get_or_init(ask).await.clone()
+    }
+
+    /// Its physical replication slots.
+    async fn slots(&self) -> &Result<Vec<PhysicalSlot>, String> {
+        let ask = async || {
+            self.connection
+                .physical_slots()
+                .await
+                .map_err(|error| error.to_string())
+        };
+        self.slots.get_or_init(ask).await
+    }
+
+    /// The records that name it as their upstream.
+    async fn downstream(&self) -> &Result<Vec<NodeRecord>, String> {
+        let ask = async || {
+            let records = nodes::downstream_of(self.connection, self.own.node_id).await;
+            records.map_err(|error| error.to_string())
+        };
+        self.downstream.get_or_init(ask).await
     }
 
     async fn examine(&self, check: Check) -> Outcome {
@@ -193,6 +228,9 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
         context,
         connection: &connection,
         own,
+        recovery: OnceCell::new(),
+        slots: OnceCell::new(),
+        downstream: OnceCell::new(),
     };
     let asked = Check::BY_OPTION.into_iter().find(|check| is_asked(check.option()));
     match asked {

@@ -5,7 +5,7 @@ use crate::output::CheckStatus;
 use crate::types::{NodeType, RecoveryState};
 
 pub async fn check(node: &Node<'_>) -> Outcome {
-    match node.connection.recovery_state().await {
+    match node.recovery().await {
         Ok(recovery) => verdict(node.own.node_type, recovery),
         Err(error) => Outcome::unknown("determine the server's role", error),
     }

@@ -3,14 +3,13 @@
 
 use super::{Node, Outcome};
 use crate::commands::node::slots::missing_slots;
-use crate::metadata::nodes;
 use crate::output::CheckStatus;
 use crate::postgres::PhysicalSlot;
 
 /// No physical slot is without its walsender.
 pub async fn inactive(node: &Node<'_>) -> Outcome {
-    match node.connection.physical_slots().await {
-        Ok(slots) => inactive_verdict(&slots),
+    match node.slots().await {
+        Ok(slots) => inactive_verdict(slots),
         Err(error) => Outcome::unknown("read the replication slots", error),
     }
 }
@@ -42,13 +41,9 @@ fn inactive_verdict(slots: &[PhysicalSlot]) -> Outcome {
 
 /// Every standby registered below this node that uses a slot has it.
 pub async fn missing(node: &Node<'_>) -> Outcome {
-    let (slots, downstream) = tokio::join!(
-        node.connection.physical_slots(),
-        nodes::downstream_of(node.connection, node.own.node_id)
-    );
-    match (slots, downstream) {
+    match tokio::join!(node.slots(), node.downstream()) {
         (Ok(slots), Ok(downstream)) => {
-            let missing = missing_slots(&slots, &downstream);
+            let missing = missing_slots(slots, downstream);
             let names: Vec<&str> = missing.iter().map(|(_, slot)| slot.as_str()).collect();
             missing_verdict(&names)
         }
