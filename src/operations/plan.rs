@@ -78,7 +78,8 @@ pub async fn check<S>(steps: &[Step<S>], state: &mut S) -> Result<()> {
     Ok(())
 }
 
-/// Runs the actions in order. `interruption` says why to stop; see [`Interruption`].
+/// Runs the actions in order. `interruption` says why to stop, see [`Interruption`]; that is an error with the exit
+/// code `interrupted_as`.
 ///
 /// # Errors
 /// The failed action's, or that it was interrupted; what was done is taken back.
@@ -86,6 +87,7 @@ pub async fn carry_out<S>(
     steps: &[Step<S>],
     state: &mut S,
     interruption: impl Future<Output = &'static str>,
+    interrupted_as: ExitCode,
 ) -> Result<()> {
     let mut interruption = Box::pin(interruption);
     let mut undone_from = 0;
@@ -96,7 +98,7 @@ pub async fn carry_out<S>(
             act(state).await
         } else {
             match select(interruption.as_mut(), act(state)).await {
-                Either::Left((cause, _)) => Err(interrupted(step.name, cause)),
+                Either::Left((cause, _)) => Err(interrupted(step.name, cause, interrupted_as)),
                 Either::Right((outcome, _)) => outcome,
             }
         };
@@ -116,8 +118,8 @@ pub async fn carry_out<S>(
     Ok(())
 }
 
-fn interrupted(step: &str, cause: &str) -> Error {
-    Error::new(ExitCode::BadBasebackup, format!("interrupted by {cause}")).detail(format!("it happened during: {step}"))
+fn interrupted(step: &str, cause: &str, exit_code: ExitCode) -> Error {
+    Error::new(exit_code, format!("interrupted by {cause}")).detail(format!("it happened during: {step}"))
 }
 
 /// The signals by which a person or the system ends a program: Ctrl-C, a lost terminal, SIGTERM.
@@ -189,7 +191,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let result = runtime.block_on(async {
             check(&plan(), &mut log).await?;
-            carry_out(&plan(), &mut log, interruption).await
+            carry_out(&plan(), &mut log, interruption, ExitCode::Internal).await
         });
         log.remove(0);
         (log, result.is_ok())

@@ -169,7 +169,7 @@ pub async fn clone(request: &Request, dry_run: bool) -> Result<()> {
     }
     let interruption = Interruption::listen()
         .map_err(|error| Error::new(ExitCode::Internal, "unable to listen for signals").detail(error.to_string()))?;
-    plan::carry_out(&steps, &mut state, interruption.wait()).await?;
+    plan::carry_out(&steps, &mut state, interruption.wait(), ExitCode::BadBasebackup).await?;
     state.finish().await;
     Ok(())
 }

@@ -119,7 +119,7 @@ pub async fn rejoin(request: &Request, dry_run: bool) -> Result<()> {
     }
     let interruption = Interruption::listen()
         .map_err(|error| Error::new(ExitCode::Internal, "unable to listen for signals").detail(error.to_string()))?;
-    if let Err(error) = plan::carry_out(&steps, &mut state, interruption.wait()).await {
+    if let Err(error) = plan::carry_out(&steps, &mut state, interruption.wait(), ExitCode::BadBasebackup).await {
         return Err(state.failed(error).await);
     }
     state.succeeded().await;

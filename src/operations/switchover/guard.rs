@@ -100,7 +100,7 @@ pub async fn take_over(request: &Request) -> Result<ExitCode> {
             return Ok(state.take_back().await);
         }
     }
-    plan::carry_out(&steps(), &mut state, std::future::pending()).await?;
+    plan::carry_out(&steps(), &mut state, std::future::pending(), ExitCode::SwitchoverFail).await?;
     state.finish().await
 }
 

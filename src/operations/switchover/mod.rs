@@ -157,12 +157,7 @@ pub async fn switchover(request: &Request, dry_run: bool) -> Result<ExitCode> {
     let _guard = Guard::start();
     let interruption = Interruption::listen()
         .map_err(|error| Error::new(ExitCode::Internal, "unable to listen for signals").detail(error.to_string()))?;
-    plan::carry_out(&steps(), &mut state, interruption.wait())
-        .await
-        .map_err(|error| match error.exit_code {
-            ExitCode::BadBasebackup => error.with_exit_code(ExitCode::SwitchoverFail),
-            _ => error,
-        })?;
+    plan::carry_out(&steps(), &mut state, interruption.wait(), ExitCode::SwitchoverFail).await?;
     state.finish().await
 }
 
