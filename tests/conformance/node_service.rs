@@ -36,7 +36,9 @@ fn script(script: &mut Script) {
     );
     controls(script);
     for id in [1, 2] {
-        script.cluster.node(id).write_config("");
+        // Without a log of its own the original's server writes into a pipe that nobody reads any more, and ends.
+        let node = script.cluster.node(id);
+        node.write_config(&format!("pg_ctl_options='-l {}'", node.server.log_file().display()));
     }
     script.runs(1, &["node service --action=restart --checkpoint"]);
     script.cluster.wait_streaming(1, 2);
