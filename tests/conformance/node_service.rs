@@ -36,9 +36,14 @@ fn script(script: &mut Script) {
     );
     controls(script);
     for id in [1, 2] {
-        // Without a log of its own the original's server writes into a pipe that nobody reads any more, and ends.
-        let node = script.cluster.node(id);
-        node.write_config(&format!("pg_ctl_options='-l {}'", node.server.log_file().display()));
+        // The original reads one line of a command's output; pg_ctl then ends by SIGPIPE between stop and start.
+        let server = &script.cluster.node(id).server;
+        let (data, log) = (server.data.display(), server.log_file());
+        script.cluster.node(id).write_config(&format!(
+            "service_restart_command='{} -w -D {data} -l {} restart >/dev/null'",
+            server.stage.bindir.join("pg_ctl").display(),
+            log.display()
+        ));
     }
     script.runs(1, &["node service --action=restart --checkpoint"]);
     script.cluster.wait_streaming(1, 2);
