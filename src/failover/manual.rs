@@ -69,7 +69,7 @@ primary's daemon looks for one every 30 seconds), a server out of recovery whose
 term that is missing.
 ";
 
-/// Written by hand; each test that it names must be there.
+/// Written by hand; `tests/generated.rs` holds that each test that it names is there.
 const WEAKNESSES: &str = include_str!("weaknesses.md");
 
 /// `docs/failover.md`.
@@ -92,50 +92,4 @@ pub fn manual() -> String {
     }
     text.push_str(WEAKNESSES);
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    use super::*;
-
-    fn functions_in(folder: &Path, names: &mut BTreeSet<String>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                functions_in(&path, names);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let tests = text.split("#[test]\n").skip(1);
-                names.extend(tests.filter_map(|test| {
-                    let name = test.split_once("fn ")?.1.split_once('(')?.0;
-                    Some(name.to_owned())
-                }));
-            }
-        }
-    }
-
-    #[test]
-    fn each_weakness_that_is_not_only_documented_has_its_test() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut tests = BTreeSet::new();
-        functions_in(&root.join("src"), &mut tests);
-        functions_in(&root.join("tests"), &mut tests);
-        let mut rows = 0;
-        for row in WEAKNESSES.lines().filter(|line| line.starts_with("| W-")) {
-            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-            let [_, _, _, here, test, _] = cells[..] else {
-                panic!("not four cells: {row}");
-            };
-            rows += 1;
-            let test = test.trim_matches('`');
-            assert!(
-                tests.contains(test) || (test.is_empty() && here.starts_with("kept")),
-                "there is no test {test}: {row}"
-            );
-        }
-        assert_eq!(rows, 57);
-    }
 }
