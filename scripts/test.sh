@@ -10,6 +10,9 @@ cd "$(dirname "$0")/.."
 export REPMGR_TEST_SKIPS=$PWD/target/skips
 rm -f "$REPMGR_TEST_SKIPS"
 failed=()
+# Test programs at the same time, and tests of each.
+at_once=3
+threads=4
 ran=" barman conformance faults root "
 
 layer() {
@@ -26,24 +29,12 @@ layer() {
     fi
 }
 
-# Tests that work on a cluster: once for each way of reaching one. They mostly
-# wait, so more of them than there are processors run at the same time.
-on_a_cluster=(cluster registration clone promote_follow show daemon daemon_settings bad_days check witness)
+# Tests that work on a cluster: once for each way of reaching one.
+on_a_cluster=(daemon daemon_settings bad_days clone check promote_follow witness registration cluster show)
 # Tests that work on servers, whatever the way of reaching them.
-on_servers=(connections switchover extension events instance unreachable mixed conformance configuration hosts matrix)
-on_servers+=(node_service barman)
-on_servers+=(rejoin daemon_service transports)
-
-# Servers that hang, daemons that are disturbed or watched.
-on_servers+=(weaknesses systemd)
-
-arguments() {
-    for name in "$@"; do
-        if [ -e "tests/$name.rs" ] || [ -e "tests/$name/main.rs" ]; then
-            printf -- '--test %s ' "$name"
-        fi
-    done
-}
+# The longest first.
+on_servers=(switchover conformance rejoin barman matrix transports hosts weaknesses systemd mixed unreachable
+    connections remote node_service daemon_service extension events instance configuration)
 
 everything=$(for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}
@@ -53,16 +44,33 @@ done)
 special=" ${on_a_cluster[*]} ${on_servers[*]} simulation "
 without_servers=$(for name in $everything; do [[ $special == *" $name "* ]] || echo "$name"; done)
 
-cluster="cargo test -q $(arguments "${on_a_cluster[@]}") -- --test-threads=4"
 cargo test -q --no-run || exit 1
+programs=$(cargo test --no-run 2>&1 | sed -n 's/^ *Executable \(.*\) (\(.*\))$/\1 \2/p')
 
-layer unit cargo test -q --lib --bins $(arguments $without_servers)
+# Runs one test program; what it says comes in one piece, when it has ended.
+program() {
+    local file
+    file=$(awk -v name="$1" '$1 == "tests/" name ".rs" || $1 == "tests/" name "/main.rs" { print $2 }' <<<"$programs")
+    local start=$SECONDS said result=0
+    said=$("$file" -q --test-threads="$threads" 2>&1) || result=1
+    printf '\n-- %s: %s s\n%s\n' "$1" "$((SECONDS - start))" "$said"
+    return $result
+}
+export -f program
+export programs threads
+
+# Tests that work on servers mostly wait, so more of them than there are processors run at the same time.
+together() {
+    printf '%s\n' "$@" | xargs -P "$at_once" -I '{}' bash -c 'program {}'
+}
+
+layer unit cargo test -q --lib --bins $(printf -- '--test %s ' $without_servers)
 layer simulation cargo test -q --test simulation
-layer servers cargo test -q $(arguments "${on_servers[@]}")
-layer cluster $cluster
-layer unprivileged env REPMGR_TEST_FLAVOR=unprivileged $cluster
-layer ipv6 env REPMGR_TEST_FLAVOR=ipv6 $cluster
-layer tls env REPMGR_TEST_FLAVOR=tls $cluster
+layer servers together "${on_servers[@]}"
+layer cluster together "${on_a_cluster[@]}"
+for flavor in unprivileged ipv6 tls; do
+    REPMGR_TEST_FLAVOR=$flavor layer "$flavor" together "${on_a_cluster[@]}"
+done
 
 for name in ${REPMGR_TEST_LAYERS:-}; do
     [[ $ran == *" $name "* ]] || failed+=("$name (did not run)")
