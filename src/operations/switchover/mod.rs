@@ -11,12 +11,15 @@
 //! told at the end. A [`journal`] lets the same command finish what a killed
 //! one left.
 
+mod asking;
 mod checks;
 mod daemons;
+mod dry_run;
 mod followers;
 pub mod guard;
 mod handover;
 pub mod journal;
+mod judging;
 mod peer;
 mod promotion;
 mod resume;

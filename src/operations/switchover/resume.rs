@@ -1,10 +1,12 @@
 //! Going on where a killed switchover ended: its journal and the state of the
 //! servers say how far it got.
 
-use super::checks::{Base, assemble, judge_daemons, rewind};
+use super::asking::rewind;
+use super::checks::{Base, assemble};
 use super::daemons;
 use super::followers;
 use super::journal::Journal;
+use super::judging::judge_daemons;
 use super::peer::Peer;
 use super::{Promotion, Request, Switchover};
 use crate::error::{Error, Result};
