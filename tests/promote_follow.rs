@@ -4,6 +4,7 @@ mod support;
 
 use support::cluster::{Cluster, Node};
 use support::eventually;
+use support::sshd::Sshd;
 
 /// Node 1 registered as primary; the others streaming from it and registered, with these settings.
 fn cluster(name: &str, count: u32, settings: &str) -> Cluster {
@@ -108,26 +109,26 @@ fn siblings_on_this_host_follow_on_request() {
     }
 }
 
-/// An `ssh` that notes its arguments and runs the command here; its folder comes first in the PATH that is returned.
-fn put_ssh(folder: &std::path::Path) -> String {
-    use std::os::unix::fs::PermissionsExt;
-    let bin = folder.join("bin");
-    support::user::folder(&bin);
-    let script = format!(
-        "#!/bin/sh\necho \"$@\" >>{}/ssh.log\nfor word; do :; done\n\
-         exec /bin/sh -c \"$word\"\n",
-        folder.display()
-    );
-    support::user::write(&bin.join("ssh"), &script);
-    std::fs::set_permissions(bin.join("ssh"), std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    format!("{}:/usr/bin:/bin", bin.display())
-}
-
 #[test]
 fn siblings_elsewhere_are_told_over_ssh_and_their_exit_status_counts() {
     let cluster = cluster("ssh-siblings", 4, "");
     let (first, second) = (cluster.node(1), cluster.node(2));
-    second.write_config(&format!("repmgr_bindir='{}'", second.programs.display()));
+    let noted = cluster.folder.join("ssh.log");
+    let sshd = Sshd::start(&format!(
+        "ForceCommand echo \"$SSH_ORIGINAL_COMMAND\" >>{}; eval \"$SSH_ORIGINAL_COMMAND\"",
+        noted.display()
+    ));
+    let (_, _, user) = support::user::ordinary();
+    let options = sshd
+        .config(&format!("-p {} -o HostName=127.0.0.1", sshd.port))
+        .ssh_options;
+    let options = format!(
+        "{options} -i {} -o UserKnownHostsFile={}",
+        sshd.path("id").display(),
+        sshd.path("known_hosts").display()
+    );
+    let programs = second.programs.display();
+    second.write_config(&format!("repmgr_bindir='{programs}'\nssh_options='{options}'"));
     // The host is only a name for ssh; the server is reached by its address.
     let address = first.server.flavor.host().replace("localhost", "127.0.0.1");
     first.server.query(&format!(
@@ -142,8 +143,7 @@ fn siblings_elsewhere_are_told_over_ssh_and_their_exit_status_counts() {
     first.server.kill();
     let promote = second
         .program("repmgr")
-        .args(["standby", "promote", "--siblings-follow", "-R", "postgres"])
-        .env("PATH", put_ssh(&cluster.folder))
+        .args(["standby", "promote", "--siblings-follow", "-R", &user])
         .output()
         .expect("repmgr");
     let said = String::from_utf8_lossy(&promote.stderr);
@@ -152,10 +152,9 @@ fn siblings_elsewhere_are_told_over_ssh_and_their_exit_status_counts() {
     cluster.wait_streaming(2, 3);
     assert!(said.contains("WARNING") && said.contains("node4"), "{said}");
     assert_eq!(cluster.node(4).record_on(&second.server, "upstream_node_id"), "1");
-    let commands = std::fs::read_to_string(cluster.folder.join("ssh.log")).expect("ssh.log");
+    let commands = std::fs::read_to_string(noted).expect("ssh.log");
     let expected = format!(
-        "-o Batchmode=yes -q -o ConnectTimeout=10 postgres@elsewhere.invalid {}/repmgr -f {} standby follow",
-        second.programs.display(),
+        "{programs}/repmgr -f {} standby follow",
         cluster.node(3).config_file.display()
     );
     assert!(commands.lines().any(|line| line == expected), "{commands}");
