@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test simulate bench lint generate clean
+.PHONY: all build extension install setup stage demo test mixed simulate bench lint generate clean
 
 all: build extension
 
@@ -47,6 +47,11 @@ demo: stage
 test: stage
 	-@scripts/stage-original.sh >/dev/null
 	scripts/test.sh
+
+# Clusters in which some nodes run the original: every combination, where `make test` has some of them.
+mixed: stage
+	@scripts/stage-original.sh >/dev/null
+	$(CARGO) test --test mixed -- --include-ignored --test-threads=4
 
 # Side by side with the original, as root.
 bench: stage
