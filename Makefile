@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test mixed simulate bench lint generate clean
+.PHONY: all build extension install setup stage demo test mixed simulate faults faults-release bench lint generate clean
 
 all: build extension
 
@@ -61,6 +61,15 @@ bench: stage
 # Clusters in virtual time: counts each rule, fault and invariant's premise, and fails on a zero.
 simulate: setup
 	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-100000} $(CARGO) test --release --test simulation -- --nocapture seeds
+
+# Every fault on hosts of their own, as root; goes on where an interrupted run was (FAULTS_FRESH=1 begins anew).
+faults: stage
+	FAULTS=$${FAULTS:-all} $(CARGO) test -q --test faults -- --nocapture
+
+# Before a release: five times in a row, and the table of docs/failover.md from what was measured.
+faults-release: stage
+	FAULTS=all FAULTS_ROUNDS=5 FAULTS_RECORD=1 $(CARGO) test -q --test faults -- --nocapture
+	UPDATE_GENERATED=1 $(CARGO) test -q --test generated
 
 lint: setup
 	$(CARGO) fmt --check

@@ -62,15 +62,20 @@ impl Hosts {
 
     /// The same with another PostgreSQL and other programs.
     pub fn with_stage(name: &str, count: u32, stage: &'static Stage, programs: &Path) -> Option<Hosts> {
+        Hosts::with_guests(name, count, 0, stage, programs)
+    }
+
+    /// The same with hosts behind the last node that have none: those of clients.
+    pub fn with_guests(name: &str, count: u32, guests: u32, stage: &'static Stage, programs: &Path) -> Option<Hosts> {
         let mut cluster = Cluster::with_stage(name, 0, stage, programs);
-        let network = match Network::new(count, &cluster.folder.join("home")) {
+        let network = match Network::new(count + guests, &cluster.folder.join("home")) {
             Ok(network) => network,
             Err(reason) => {
                 super::skip("faults", &reason);
                 return None;
             }
         };
-        for (id, namespace) in (1..).zip(&network.hosts) {
+        for (id, namespace) in (1..=count).zip(&network.hosts) {
             cluster.add_node(id, stage, programs, Some(namespace.clone()));
         }
         let hosts = Hosts { cluster, network };
@@ -189,6 +194,16 @@ impl Hosts {
     /// So many packets of a hundred to a host are lost.
     pub fn lose(&self, id: u32, percent: u32) {
         self.network.lose(id, percent);
+    }
+
+    /// The same for packets from one host to another.
+    pub fn lose_from(&self, from: u32, to: u32, percent: u32) {
+        self.network.lose_from(from, to, percent);
+    }
+
+    /// A port of a host refuses others: all that they send, or new connections only.
+    pub fn refuse_port(&self, id: u32, port: u16, new_only: bool) {
+        self.network.refuse_port(id, port, new_only);
     }
 
     /// Packets from a host are late. Says whether this kernel can do that.

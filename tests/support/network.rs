@@ -170,6 +170,20 @@ impl Network {
         self.drop_at(id, &format!("iifname eth0 numgen random mod 100 <= {highest}"));
     }
 
+    /// The same for packets from one host to another.
+    pub fn lose_from(&self, from: u32, to: u32, percent: u32) {
+        assert!((1..=100).contains(&percent), "{percent} of a hundred");
+        let (address, highest) = (&self.host(from).address, percent - 1);
+        self.drop_at(to, &format!("ip saddr {address} numgen random mod 100 <= {highest}"));
+    }
+
+    /// A port of a host refuses others: all that they send, or new connections only.
+    pub fn refuse_port(&self, id: u32, port: u16, new_only: bool) {
+        let new = if new_only { "tcp flags & (syn | ack) == syn" } else { "" };
+        let rule = format!("add rule inet faults input iifname eth0 tcp dport {port} {new} reject with tcp reset\n");
+        filter(self.host(id), &rule).expect("the packet filter");
+    }
+
     /// Packets from a host are late. Says whether this kernel can do that.
     pub fn delay(&self, id: u32, milliseconds: u32) -> bool {
         let delay = format!("{milliseconds}ms");

@@ -195,6 +195,11 @@ impl Server {
         self.signal_all(Signal::SIGSTOP);
     }
 
+    /// Ends [`Server::freeze`].
+    pub fn go_on(&self) {
+        self.signal_all(Signal::SIGCONT);
+    }
+
     fn signal_all(&self, signal: Signal) {
         let pid = self.pid().expect("a running server");
         let children = Command::new("pgrep")

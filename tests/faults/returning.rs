@@ -1,0 +1,151 @@
+//! The old primary's server is killed and comes back in each phase of the failover.
+
+use crate::gates::Gate;
+use crate::scenario::{Cast, FOUR, Scenario};
+use crate::story::Story;
+
+/// An election that is validated, where a story can hold it.
+const VALIDATED: Cast = Cast {
+    settings: "failover_validation_command='sh %F/validate.sh'\nelection_rerun_interval=2\n",
+    ..FOUR
+};
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "returns-during-the-attempts",
+        cast: FOUR,
+        fault: "the primary's server is killed and comes back after the first failed attempt",
+        expected: "nobody is promoted, all stream",
+        short: false,
+        story: during_the_attempts,
+    },
+    Scenario {
+        name: "returns-during-the-validation",
+        cast: VALIDATED,
+        fault: "it comes back while `failover_validation_command` runs on the elected node",
+        expected: "nobody is promoted, all stream",
+        short: false,
+        story: during_the_validation,
+    },
+    Scenario {
+        name: "returns-before-the-promotion",
+        cast: FOUR,
+        fault: "it comes back when `promote_command` has begun and promoted nobody yet",
+        expected: "nobody is promoted, all stream",
+        short: false,
+        story: before_the_promotion,
+    },
+    Scenario {
+        name: "returns-after-the-promotion",
+        cast: FOUR,
+        fault: "it comes back when the new primary has been promoted and has told nobody",
+        expected: "all others follow the new primary and nobody turns back; the alarm is raised; the node rejoins",
+        short: false,
+        story: after_the_promotion,
+    },
+    Scenario {
+        name: "returns-before-a-standby-follows",
+        cast: FOUR,
+        fault: "it comes back when the other standby has been told to follow and has not begun",
+        expected: "all others follow the new primary and nobody turns back; the alarm is raised; the node rejoins",
+        short: false,
+        story: before_a_standby_follows,
+    },
+    Scenario {
+        name: "returns-after-a-standby-follows",
+        cast: FOUR,
+        fault: "it comes back when the other standby follows and its daemon does not know it yet",
+        expected: "all others follow the new primary and nobody turns back; the alarm is raised; the node rejoins",
+        short: false,
+        story: after_a_standby_follows,
+    },
+    Scenario {
+        name: "returns-when-all-is-over",
+        cast: FOUR,
+        fault: "it comes back when all follow the new primary",
+        expected: "nobody turns back; the alarm is raised; the node rejoins",
+        short: false,
+        story: when_all_is_over,
+    },
+];
+
+fn killed(story: &mut Story) {
+    story.hit();
+    story.node(1).server.kill();
+}
+
+fn during_the_attempts(story: &mut Story) {
+    let before = story.logged(2, "rule \"upstream-lost\"");
+    killed(story);
+    story.wait_logged(2, "rule \"upstream-lost\"", before);
+    story.node(1).server.start();
+    story.nobody_is_promoted();
+    story.all_well(1, &[2, 3, 4]);
+}
+
+fn during_the_validation(story: &mut Story) {
+    story.close(2, Gate::Validation);
+    killed(story);
+    story.reached(2, Gate::Validation);
+    story.node(1).server.start();
+    story.open(2, Gate::Validation);
+    story.nobody_is_promoted();
+    story.all_well(1, &[2, 3, 4]);
+}
+
+fn before_the_promotion(story: &mut Story) {
+    story.close(2, Gate::BeforePromotion);
+    killed(story);
+    story.reached(2, Gate::BeforePromotion);
+    story.node(1).server.start();
+    story.open(2, Gate::BeforePromotion);
+    story.nobody_is_promoted();
+    story.all_well(1, &[2, 3, 4]);
+}
+
+fn after_the_promotion(story: &mut Story) {
+    story.close(2, Gate::AfterPromotion);
+    killed(story);
+    story.reached(2, Gate::AfterPromotion);
+    story.node(1).server.start();
+    story.open(2, Gate::AfterPromotion);
+    rejoined(story);
+}
+
+fn before_a_standby_follows(story: &mut Story) {
+    story.close(3, Gate::BeforeFollowing);
+    killed(story);
+    story.reached(3, Gate::BeforeFollowing);
+    story.node(1).server.start();
+    story.open(3, Gate::BeforeFollowing);
+    rejoined(story);
+}
+
+fn after_a_standby_follows(story: &mut Story) {
+    story.close(3, Gate::AfterFollowing);
+    killed(story);
+    story.reached(3, Gate::AfterFollowing);
+    story.node(1).server.start();
+    story.open(3, Gate::AfterFollowing);
+    rejoined(story);
+}
+
+fn when_all_is_over(story: &mut Story) {
+    killed(story);
+    story.fails_over_to(2, &[3, 4]);
+    story.node(1).server.start();
+    story.raises_the_alarm(1);
+    story.nobody_is_promoted();
+    story.all_well(2, &[3, 4]);
+    story.rejoins(1, 2);
+    story.all_well(2, &[1, 3, 4]);
+}
+
+/// All follow the new primary although the old one is there; a person does what the alarm says.
+fn rejoined(story: &mut Story) {
+    story.fails_over_to(2, &[3, 4]);
+    story.raises_the_alarm(1);
+    story.all_well(2, &[3, 4]);
+    story.rejoins(1, 2);
+    story.all_well(2, &[1, 3, 4]);
+}
