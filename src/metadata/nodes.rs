@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use crate::config::Config;
 use crate::conninfo::Conninfo;
-use crate::postgres::{Connection, QueryError};
+use crate::postgres::{Connection, Parameter, QueryError};
 use crate::types::{NodeId, NodeType};
 
 /// A row of `repmgr.nodes`.
@@ -92,7 +92,7 @@ fn record(row: &Row) -> NodeRecord {
     }
 }
 
-type Parameters<'a> = &'a [&'a (dyn tokio_postgres::types::ToSql + Sync)];
+type Parameters<'a> = &'a [&'a dyn Parameter];
 
 async fn select(
     connection: &Connection,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::types::FromSql;
 
 use super::attempt::{self, Purpose};
 use super::session::OpenSession;
+use super::typed::{Parameter, typed};
 use super::{ConnectError, QueryError};
 use crate::conninfo::{Conninfo, Environment};
 
@@ -78,29 +79,27 @@ impl Connection {
     }
 
     /// All rows of a query.
-    pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, QueryError> {
-        let client = self.session.client();
-        if parameters.is_empty() {
-            // One round trip instead of two.
-            return self.session.limited(client.query_typed(sql, &[])).await;
-        }
-        self.session.limited(client.query(sql, parameters)).await
+    pub async fn query(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<Vec<Row>, QueryError> {
+        let parameters = typed(parameters);
+        self.session
+            .limited(self.session.client().query_typed(sql, &parameters))
+            .await
     }
 
     /// The first row of a query, if there is one.
-    pub async fn query_opt(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, QueryError> {
+    pub async fn query_opt(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<Option<Row>, QueryError> {
         Ok(self.query(sql, parameters).await?.into_iter().next())
     }
 
     /// The one row of a query.
-    pub async fn query_one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, QueryError> {
+    pub async fn query_one(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<Row, QueryError> {
         self.query_opt(sql, parameters)
             .await?
             .ok_or_else(|| QueryError::Unexpected("no row".to_owned()))
     }
 
     /// The first column of the one row of a query. An SQL NULL is `None`.
-    pub async fn value<T>(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<T>, QueryError>
+    pub async fn value<T>(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<Option<T>, QueryError>
     where
         T: for<'a> FromSql<'a>,
     {
@@ -110,9 +109,10 @@ impl Connection {
     }
 
     /// Runs a statement; the number of rows it changed.
-    pub async fn execute(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, QueryError> {
+    pub async fn execute(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<u64, QueryError> {
+        let parameters = typed(parameters);
         self.session
-            .limited(self.session.client().execute(sql, parameters))
+            .limited(self.session.client().execute_typed(sql, &parameters))
             .await
     }
 

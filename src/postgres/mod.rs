@@ -18,6 +18,7 @@ mod socket;
 mod startup;
 mod tls;
 mod transaction;
+mod typed;
 mod wire;
 
 pub use connection::{Connection, Deadlines};
@@ -26,3 +27,4 @@ pub use occupancy::PhysicalSlot;
 pub use ping::{Ping, ping, ping_in};
 pub use queries::ServerVersion;
 pub use replication::{HistoryEntry, IdentifySystem, ReplicationConnection};
+pub use typed::Parameter;

@@ -15,6 +15,7 @@ mod command_line;
 mod daemon_service;
 mod events;
 mod failover;
+mod masks;
 mod node_check;
 mod node_service;
 mod promotion;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::masks;
 use crate::support;
 use crate::support::cluster::Cluster;
 use crate::support::stage::{self, Stage};
@@ -55,16 +56,20 @@ impl Script {
     fn normal(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for node in &self.cluster.nodes {
-            text = text.replace(&node.server.port.to_string(), &format!("PORT{}", node.id));
+            text = masks::word(&text, &node.server.port.to_string(), &format!("PORT{}", node.id));
         }
         text = text.replace(&self.cluster.folder.display().to_string(), "FOLDER");
         text = text.replace(&self.cluster.node(1).server.stage.root.display().to_string(), "STAGE");
         for word in &self.hidden {
-            text = text.replace(word.as_str(), "PID");
+            text = masks::word(&text, word, "PID");
         }
         // The original of Debian 12 is 5.3, which does not have these four parameters yet.
         let known = |line: &&str| !line.starts_with("pg_backupapi_");
-        text.lines().filter(known).map(squeeze).collect::<Vec<_>>().join("\n")
+        text.lines()
+            .filter(known)
+            .map(masks::squeeze)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn record(&mut self, step: &str, seen: &str, log: &str) {
@@ -231,65 +236,6 @@ impl Script {
         support::eventually(&format!("node{standby} has replayed {written}"), || {
             (self.cluster.node(standby).server.try_query(&sql).as_deref() == Ok("t")).then_some(())
         });
-    }
-}
-
-/// Column widths follow the longest value, and those differ by port and path.
-fn squeeze(line: &str) -> String {
-    if line.starts_with("--") && line.contains("-+-") {
-        return "---".to_owned();
-    }
-    let words = line.split(' ').filter(|word| !word.is_empty()).map(masked);
-    without_age(&words.collect::<Vec<_>>().join(" "))
-}
-
-/// How long ago something was seen is a matter of moments.
-fn without_age(text: &str) -> String {
-    let mut words: Vec<String> = text.split(' ').map(without_lag).collect();
-    for at in 1..words.len() {
-        let unit = &words[at];
-        let is_age = unit.starts_with("second(s)") || unit.starts_with("sec(s)");
-        if is_age || unit.starts_with("seconds") {
-            let before = words[at - 1].trim_end_matches(|c: char| c.is_ascii_digit());
-            if before.len() < words[at - 1].len() {
-                words[at - 1] = format!("{before}AGE");
-            }
-        }
-    }
-    words.join(" ")
-}
-
-/// `lag=N` without its number, thresholds kept.
-fn without_lag(word: &str) -> String {
-    match word.split_once("lag=") {
-        Some((before, after)) => format!(
-            "{before}lag=AGE{}",
-            after.trim_start_matches(|c: char| c.is_ascii_digit())
-        ),
-        None => word.to_owned(),
-    }
-}
-
-/// A word without what is never the same twice: times of day, dates at its end, positions in the WAL.
-fn masked(word: &str) -> String {
-    let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
-    if shape.starts_with("99:99:99") {
-        return "TIME".to_owned();
-    }
-    if shape.ends_with("9999-99-99") {
-        return word[..word.len() - 10].to_owned();
-    }
-    let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
-    let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    match bare
-        .rsplit('=')
-        .next()
-        .and_then(|value| value.rsplit('"').next()?.split_once('/'))
-    {
-        Some((high, low)) if is_hex(high) && is_hex(low) && low.len() > 4 => {
-            word.replace(&format!("{high}/{low}"), "LSN")
-        }
-        _ => word.to_owned(),
     }
 }
 
