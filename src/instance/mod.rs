@@ -7,6 +7,7 @@ pub mod archive_status;
 pub mod configuration_archive;
 pub mod control_file;
 pub mod data_directory;
+pub mod disk_space;
 pub(crate) mod files;
 mod output_file;
 pub mod replication_configuration;

@@ -62,6 +62,15 @@ pub fn configured_command(config: &Config, action: Action) -> Option<&str> {
     Some(command.trim()).filter(|command| !command.is_empty())
 }
 
+/// Where the server's configuration is: that is what `pg_ctl -D` wants.
+pub fn configuration_directory(config: &Config) -> &Path {
+    if config.config_directory.as_os_str().is_empty() {
+        &config.data_directory
+    } else {
+        &config.config_directory
+    }
+}
+
 /// The shell command for an action: the configured one, or `pg_ctl` with this data directory.
 pub fn command(config: &Config, action: Action, data_directory: &Path) -> String {
     if let Some(command) = configured_command(config, action) {
@@ -153,6 +162,17 @@ mod tests {
             "pg_ctl -D /srv/data -W -m fast stop"
         );
         assert_eq!(command(&plain, Action::Promote, data), "pg_ctl -w -D /srv/data promote");
+    }
+
+    #[test]
+    fn the_configuration_directory_is_preferred() {
+        let mut config = Config {
+            data_directory: "/data".into(),
+            ..Config::default()
+        };
+        assert_eq!(configuration_directory(&config), Path::new("/data"));
+        config.config_directory = "/etc/pg".into();
+        assert_eq!(configuration_directory(&config), Path::new("/etc/pg"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod join_check;
 pub mod plan;
 pub mod promote;
 pub mod rejoin;
+pub mod rewind_settings;
 pub mod siblings;
 pub mod slots;
 pub mod switchover;

@@ -54,15 +54,12 @@ pub async fn choose_method(config: &Config, connection: &Connection) -> Result<M
             "unable to determine whether pg_promote() may be called",
         )
         .detail(error.to_string())
+        .hint("nothing was changed; see the server's log for what ended the query, and run the command again")
     })?;
     if permitted == Some(true) {
         return Ok(Method::PgPromote);
     }
-    let directory = if config.config_directory.as_os_str().is_empty() {
-        &config.data_directory
-    } else {
-        &config.config_directory
-    };
+    let directory = server_control::configuration_directory(config);
     crate::info!("the connected role may not call pg_promote(), pg_ctl is used");
     Ok(Method::PgCtl(server_control::command(
         config,
@@ -127,27 +124,32 @@ pub async fn record_promotion(config: &Config, connection: &mut Connection, own:
 }
 
 async fn start(config: &Config, connection: &Connection, method: &Method) -> Result<()> {
-    let failed = || Error::new(ExitCode::PromotionFail, "unable to promote this server");
+    let failed = |reason: String| {
+        Error::new(ExitCode::PromotionFail, "unable to promote this server")
+            .detail(reason)
+            .hint("see the server's log; if it is a standby still, run the command again once the reason is mended")
+            .hint("\"service_promote_command\" in repmgr.conf is another way to promote it")
+    };
     match method {
         Method::PgPromote => {
             let accepted: Option<bool> = connection
                 .value("SELECT pg_catalog.pg_promote(wait := FALSE)", &[])
                 .await
-                .map_err(|error| failed().detail(error.to_string()))?;
+                .map_err(|error| failed(error.to_string()))?;
             match accepted {
                 Some(true) => Ok(()),
-                _ => Err(failed().detail("pg_promote() was refused by the server")),
+                _ => Err(failed("pg_promote() was refused by the server".to_owned())),
             }
         }
         Method::ServiceCommand(_) | Method::PgCtl(_) => {
-            let directory = if config.config_directory.as_os_str().is_empty() {
-                &config.data_directory
-            } else {
-                &config.config_directory
-            };
+            let directory = server_control::configuration_directory(config);
             server_control::run(config, Action::Promote, directory, Action::Promote.default_limit())
                 .await
-                .map_err(|error| error.with_exit_code(ExitCode::PromotionFail))
+                .map_err(|error| {
+                    error
+                        .with_exit_code(ExitCode::PromotionFail)
+                        .hint("mend the command, or see the server's log for what keeps it from being promoted")
+                })
         }
     }
 }

@@ -11,22 +11,14 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Reads `--key=value` and `--key value`; of several with the same key the last counts, as for options.
-    /// Everything else is skipped.
+    /// Reads `--key=value`; of several with the same key the last counts, as for options. Everything else is
+    /// skipped, also `--key` without a value: no repmgr answers so, and a sentence of a banner may.
     pub fn parse(stdout: &str) -> Answers {
-        let mut values = HashMap::new();
-        let mut words = stdout.split_whitespace().peekable();
-        while let Some(word) = words.next() {
-            let Some(option) = word.strip_prefix("--").filter(|option| !option.is_empty()) else {
-                continue;
-            };
-            let (key, value) = match option.split_once('=') {
-                Some((key, value)) => (key, value),
-                None => (option, words.next_if(|next| !next.starts_with("--")).unwrap_or("")),
-            };
-            values.insert(key.to_owned(), value.to_owned());
+        let words = stdout.split_whitespace();
+        let answers = words.filter_map(|word| word.strip_prefix("--")?.split_once('='));
+        Answers {
+            values: answers.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         }
-        Answers { values }
     }
 
     /// The value of `--key`, if it was there.
@@ -80,12 +72,12 @@ mod tests {
     #[test]
     fn keys_are_found_among_other_words() {
         let answers = Answers::parse(
-            "Welcome to node3 -- mind the step\n--status=UNKNOWN --status=OK\n--files 3 --threshold=128 --error\n--empty=\n",
+            "Welcome to node3 -- mind the --error of others\n--status=UNKNOWN --status=OK\n--files=3 --threshold=128\n--empty=\n",
         );
         assert_eq!(answers.get("status"), Some("OK"));
         assert_eq!(answers.get("files"), Some("3"));
         assert_eq!(answers.get("threshold"), Some("128"));
-        assert_eq!(answers.get("error"), Some(""));
+        assert_eq!(answers.get("error"), None);
         assert_eq!(answers.get("empty"), Some(""));
         assert_eq!(answers.get("Welcome"), None);
         assert_eq!(answers.is_ok("status"), Some(true));

@@ -68,6 +68,8 @@ pub struct Rejoin<'a> {
     pub force_rewind: Option<Option<&'a str>>,
     /// The value of `--config-files`.
     pub config_files: Option<&'a str>,
+    /// The value of `--superuser`, for pg_rewind and slots.
+    pub superuser: Option<&'a str>,
 }
 
 /// A repmgr on other hosts, all of which are expected to have it in the same place.
@@ -172,6 +174,7 @@ impl Rejoin<'_> {
             Some(Some(path)) => result.push(format!("--force-rewind={path}")),
         }
         result.extend(self.config_files.map(|files| format!("--config-files={files}")));
+        result.extend(self.superuser.map(|name| format!("--superuser={name}")));
         result.extend(["-d", self.conninfo, "node", "rejoin"].map(str::to_owned));
         result
     }
@@ -237,6 +240,7 @@ mod tests {
         let rewind = Rejoin {
             force_rewind: Some(None),
             config_files: Some("postgresql.conf,pg_hba.conf"),
+            superuser,
             ..rejoin.clone()
         };
         let rewind_with = Rejoin {
@@ -288,7 +292,7 @@ mod tests {
             ),
             (
                 Call::Rejoin(rewind),
-                "--no-wait --force-rewind --config-files=postgresql.conf,pg_hba.conf \
+                "--no-wait --force-rewind --config-files=postgresql.conf,pg_hba.conf --superuser=postgres \
                  -d 'host=node2 user=repmgr' node rejoin",
             ),
             (

@@ -166,6 +166,14 @@ impl Hosts {
             .expect("ssh")
     }
 
+    /// From now on the shell that sshd starts on a host begins with these lines, as a profile of its user may.
+    pub fn login_shell(&self, id: u32, lines: &str) {
+        let shell = self.host(id).home.join("shell");
+        user::write(&shell, &format!("#!/bin/sh\n{lines}\nexec /bin/sh \"$@\"\n"));
+        std::fs::set_permissions(&shell, std::fs::Permissions::from_mode(0o755)).expect("the mode of a shell");
+        self.network.set_shell(id, &shell);
+    }
+
     /// Packets from one host to another are lost.
     pub fn cut_one_way(&self, from: u32, to: u32) {
         self.network.cut_one_way(from, to);

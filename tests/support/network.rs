@@ -129,6 +129,20 @@ impl Network {
         }
     }
 
+    /// Gives the ordinary user of a host another login shell.
+    pub fn set_shell(&self, id: u32, shell: &std::path::Path) {
+        let host = self.host(id);
+        let path = settings_folder(&host.name).join("passwd");
+        let users = std::fs::read_to_string(&path).expect("the users of the host");
+        let (_, _, user) = user::ordinary();
+        let with_shell = |line: &str| match line.rsplit_once(':') {
+            Some((rest, _)) if line.starts_with(&format!("{user}:")) => format!("{rest}:{}\n", shell.display()),
+            _ => format!("{line}\n"),
+        };
+        // In place: programs of the host see this very file.
+        std::fs::write(path, users.lines().map(with_shell).collect::<String>()).expect("the users of the host");
+    }
+
     /// A host by its number from 1.
     pub fn host(&self, id: u32) -> &Namespace {
         &self.hosts[usize::try_from(id - 1).expect("small")]

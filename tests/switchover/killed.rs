@@ -23,7 +23,7 @@ fn with_daemons(name: &str) -> Option<Hosts> {
 
 #[expect(clippy::zombie_processes, reason = "the caller waits for it")]
 /// Starts a switchover to node 2 and reads what it says up to a line that contains `line`.
-fn switch_until(hosts: &Hosts, line: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+pub fn switch_until(hosts: &Hosts, line: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut child = hosts
         .node(2)
         .program("repmgr")

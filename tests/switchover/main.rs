@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_days;
 mod killed;
+mod limits;
 mod originals;
 mod refused;
 mod roles;

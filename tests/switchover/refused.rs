@@ -93,10 +93,9 @@ fn before_anything_is_touched() {
     let _ = third;
 
     // What a shell says at login is no answer, and no obstacle.
-    user::write(
-        &hosts.host(1).home.join(".bashrc"),
-        "echo 'Welcome. --error is human'\necho hello >&2\n",
-    );
+    hosts.login_shell(1, "echo 'Welcome. --error is human'\necho hello >&2");
+    let said = String::from_utf8(hosts.ssh(2, 1, "echo answer").stdout).expect("text");
+    assert_eq!(said, "Welcome. --error is human\nanswer\n");
     second.repmgr_ok(&["standby", "switchover", "--siblings-follow"]);
     assert_eq!(hosts.primaries(), [2]);
     hosts.wait_streaming(2, 1);

@@ -26,7 +26,7 @@ const ACTIONS: [(&str, Action); 5] = [
 pub async fn run(context: &Context) -> Result<ExitCode> {
     let Context { options, config, .. } = context;
     let action = options.action.as_deref().map(action_named).transpose()?;
-    let directory = directory(config);
+    let directory = server_control::configuration_directory(config);
     if options.list_actions {
         output::print(&list(config, directory, action));
         return Ok(ExitCode::Success);
@@ -59,15 +59,6 @@ fn action_named(word: &str) -> Result<Action> {
         Error::bad_config(format!("unknown action \"{word}\""))
             .hint("valid actions are start, stop, restart, reload and promote")
     })
-}
-
-/// Where the server's configuration is; that is what `pg_ctl -D` wants.
-fn directory(config: &Config) -> &Path {
-    if config.config_directory.as_os_str().is_empty() {
-        &config.data_directory
-    } else {
-        &config.config_directory
-    }
 }
 
 fn list(config: &Config, directory: &Path, only: Option<Action>) -> String {
@@ -138,16 +129,5 @@ mod tests {
         let only = list(&config, directory, Some(action_named("STOP").unwrap()));
         assert_eq!(only, "/pg/pg_ctl -D /data -W -m fast stop\n");
         assert_eq!(action_named("stopp").unwrap_err().exit_code, ExitCode::BadConfig);
-    }
-
-    #[test]
-    fn the_configuration_directory_is_preferred() {
-        let mut config = Config {
-            data_directory: "/data".into(),
-            ..Config::default()
-        };
-        assert_eq!(directory(&config), Path::new("/data"));
-        config.config_directory = "/etc/pg".into();
-        assert_eq!(directory(&config), Path::new("/etc/pg"));
     }
 }

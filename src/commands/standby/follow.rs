@@ -19,6 +19,8 @@ use crate::{detail, info, notice, survey, warning};
 
 /// How long an upstream that is itself a standby may take to receive what this node has already.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(10);
+const PARTING_INTERVAL: Duration = Duration::from_secs(1);
+const REWIND: &str = "stop this node and use \"repmgr node rejoin --force-rewind\", or clone it again";
 
 /// The node to follow.
 struct Target {
@@ -73,7 +75,7 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     }
 
     let failed = match repoint.run().await {
-        Ok(()) => await_attachment(context, &own, &target.record).await.err(),
+        Ok(()) => await_attachment(context, &own, &target, position).await.err(),
         Err(error) => Some(error),
     };
     if let Some(error) = failed {
@@ -278,8 +280,7 @@ async fn examine(position: LocalPosition, target: &Target) -> Result<Verdict> {
             }
             Verdict::Refused(_) => return Err(refused(target, verdict)),
             Verdict::Diverged(_) => {
-                return Err(refused(target, verdict)
-                    .hint("stop this node and use \"repmgr node rejoin --force-rewind\", or clone it again"));
+                return Err(refused(target, verdict).hint(REWIND));
             }
         }
     }
@@ -293,22 +294,78 @@ fn refused(target: &Target, verdict: Verdict) -> Error {
     .detail(verdict.to_string())
 }
 
-async fn await_attachment(context: &Context, own: &NodeRecord, target: &NodeRecord) -> Result<()> {
+async fn await_attachment(context: &Context, own: &NodeRecord, target: &Target, checked: LocalPosition) -> Result<()> {
     let limit = context.config.standby_follow_timeout;
-    match wait_until_attached(target, &own.node_name, limit).await {
-        Attachment::Attached => Ok(()),
-        last => Err(Error::new(
-            ExitCode::FollowFail,
-            format!(
-                "{} is not attached to {} after {} seconds (parameter \"standby_follow_timeout\")",
-                own.title(),
-                target.title(),
-                limit.as_secs()
-            ),
-        )
-        .detail(describe(&last))
-        .hint("its configuration was changed and it goes on trying; see this server's log for what keeps it")),
+    let seen = tokio::select! {
+        seen = wait_until_attached(&target.record, &own.node_name, limit) => seen,
+        verdict = await_parting(context, own, target) => return Err(parted(target, verdict, checked)),
+    };
+    let last = match seen {
+        Attachment::Attached => return Ok(()),
+        last => last,
+    };
+    if let Some(verdict) = look_for_parting(context, own, target).await {
+        return Err(parted(target, verdict, checked));
     }
+    Err(Error::new(
+        ExitCode::FollowFail,
+        format!(
+            "{} is not attached to {} after {} seconds (parameter \"standby_follow_timeout\")",
+            own.title(),
+            target.record.title(),
+            limit.as_secs()
+        ),
+    )
+    .detail(describe(&last))
+    .hint("its configuration was changed and it goes on trying; see this server's log for what keeps it"))
+}
+
+/// Ends when this node turns out to hold WAL that is not in the target's history: until it reads its new
+/// configuration it goes on receiving from its old upstream.
+async fn await_parting(context: &Context, own: &NodeRecord, target: &Target) -> Verdict {
+    loop {
+        tokio::time::sleep(PARTING_INTERVAL).await;
+        if let Some(verdict) = look_for_parting(context, own, target).await {
+            return verdict;
+        }
+    }
+}
+
+async fn look_for_parting(context: &Context, own: &NodeRecord, target: &Target) -> Option<Verdict> {
+    let local = connecting::local(context).await.ok()?;
+    let replication = attach::replication_connection(&local, own, ExitCode::FollowFail)
+        .await
+        .ok()?;
+    // Position and timeline of one answer: what is received on a new timeline does not count on the old one.
+    let identity = replication.identify_system().await.ok()?;
+    let position = LocalPosition {
+        system_identifier: Some(identity.system_identifier),
+        timeline: identity.timeline,
+        lsn: Some(identity.position),
+    };
+    let observed = attach::observe_target(
+        &target.connection,
+        &target.record,
+        position.timeline,
+        ExitCode::FollowFail,
+    )
+    .await
+    .ok()?;
+    let verdict = attach::decide(&position, &observed);
+    matches!(verdict, Verdict::Diverged(_)).then_some(verdict)
+}
+
+fn parted(target: &Target, verdict: Verdict, checked: LocalPosition) -> Error {
+    let error = refused(target, verdict);
+    let error = match checked.lsn {
+        Some(lsn) => error.detail(format!(
+            "it was at {lsn} when that was checked, and received more from its old upstream before it left it"
+        )),
+        None => error,
+    };
+    error
+        .hint(REWIND)
+        .hint("its replication configuration names the new upstream already")
 }
 
 /// Drops the slot on the upstream that was left: nobody would use it, and it would keep WAL.

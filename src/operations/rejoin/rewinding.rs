@@ -13,8 +13,9 @@ use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::instance::configuration_archive;
 use crate::instance::rewind::{Rewind, RewindError};
-use crate::instance::{control_file, program, replication_configuration, single_user};
+use crate::instance::{control_file, disk_space, program, replication_configuration, single_user};
 use crate::operations::attach::{self, Verdict};
+use crate::operations::rewind_settings;
 use crate::postgres::{Connection, Deadlines};
 use crate::{detail, hint, info, notice, survey, warning};
 
@@ -46,27 +47,15 @@ impl Rejoin<'_> {
 
     async fn check_settings(&self) -> Result<()> {
         let (record, connection) = self.primary()?;
-        let read = async |name: &str| {
-            connection
-                .setting(name)
-                .await
-                .map_err(|error| unanswered(&format!("read \"{name}\" of {}", record.title()), &error))
-        };
-        let mut reasons = Vec::new();
-        if read("full_page_writes").await?.as_deref() == Some("off") {
-            reasons.push(format!("\"full_page_writes\" is off on {}", record.title()));
-        }
-        if read("wal_log_hints").await?.as_deref() != Some("on") && self.control()?.data_checksum_version == 0 {
-            reasons.push(format!(
-                "\"wal_log_hints\" is not on on {}, and this node has no data checksums",
-                record.title()
-            ));
-        }
-        if reasons.is_empty() {
+        let has_checksums = self.control()?.data_checksum_version != 0;
+        let obstacles = rewind_settings::obstacles(connection, &record.title(), has_checksums)
+            .await
+            .map_err(|error| unanswered(&format!("read the settings of {}", record.title()), &error))?;
+        if obstacles.is_empty() {
             return Ok(());
         }
         Err(Error::bad_config("pg_rewind cannot be used")
-            .detail(reasons.join("; "))
+            .detail(obstacles.join("; "))
             .hint("clone this node again; for the next time, set what is missing"))
     }
 
@@ -102,30 +91,25 @@ impl Rejoin<'_> {
             .map_err(|error| {
                 Error::bad_config(format!("unable to connect to {title} as \"{user}\"")).detail(error.to_string())
             })?;
-        let sql = "SELECT pg_catalog.bool_and(pg_catalog.has_function_privilege(f, 'EXECUTE')) FROM pg_catalog.unnest(ARRAY[\
-                   'pg_catalog.pg_ls_dir(text,boolean,boolean)', 'pg_catalog.pg_stat_file(text,boolean)', \
-                   'pg_catalog.pg_read_binary_file(text)', 'pg_catalog.pg_read_binary_file(text,bigint,bigint,boolean)']) f";
-        let may: Option<bool> = connection
-            .value(sql, &[])
+        let may = rewind_settings::may_read_files(&connection)
             .await
             .map_err(|error| unanswered(&format!("find out what \"{user}\" may do on {title}"), &error))?;
-        if may == Some(true) {
+        if may {
             return Ok(());
         }
         Err(Error::bad_config(format!(
             "role \"{user}\" may not read the files of {title} for pg_rewind"
         ))
         .hint("name a superuser of that server with -S/--superuser")
-        .hint(
-            "or grant the role EXECUTE on pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean), \
-                     pg_read_binary_file(text) and pg_read_binary_file(text, bigint, bigint, boolean)",
-        ))
+        .hint(rewind_settings::GRANTS))
     }
 
     fn check_space(&self) -> Result<()> {
         let data = &self.config.data_directory;
         for folder in [data.clone(), data.join("pg_wal")] {
-            let Some(free) = free_space(&folder) else { continue };
+            let Some(free) = disk_space::free(&folder) else {
+                continue;
+            };
             if free < LEAST_SPACE {
                 return Err(Error::new(
                     ExitCode::RejoinFail,
@@ -309,7 +293,7 @@ impl Rejoin<'_> {
     }
 
     fn warn_of_space(&self, megabytes: u64) {
-        if let Some(free) = free_space(&self.config.data_directory).filter(|free| free >> 20 < megabytes) {
+        if let Some(free) = disk_space::free(&self.config.data_directory).filter(|free| free >> 20 < megabytes) {
             warning!(
                 "there may be too little room in \"{}\"",
                 self.config.data_directory.display()
@@ -449,11 +433,6 @@ impl Rejoin<'_> {
         }
         Ok(())
     }
-}
-
-fn free_space(folder: &Path) -> Option<u64> {
-    let found = nix::sys::statvfs::statvfs(folder).ok()?;
-    Some(found.blocks_available() * found.fragment_size())
 }
 
 fn remove_slots(folder: &Path) {

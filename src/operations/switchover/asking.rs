@@ -6,9 +6,10 @@ use super::peer::{Asked, LOOK_UP_LIMIT, Peer};
 use super::{Request, Rewind};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::instance::control_file;
+use crate::instance::{control_file, disk_space};
 use crate::metadata::{Attachment, NodeRecord, attachment, nodes};
 use crate::operations::promote::{self, Capacity};
+use crate::operations::rewind_settings;
 use crate::postgres::{Connection, QueryError};
 use crate::remote::Call;
 use crate::types::NodeId;
@@ -33,7 +34,7 @@ pub(super) async fn ask_primary(request: &Request, base: &Base, primary: &Connec
     };
     let rewind = async {
         match &request.force_rewind {
-            Some(path) => Some(rewind(request, primary, path.as_deref()).await),
+            Some(path) => Some(rewind(request, base, primary, path.as_deref()).await),
             None => None,
         }
     };
@@ -125,13 +126,15 @@ pub(super) struct LocalAnswers {
     pub(super) lag: std::result::Result<i64, QueryError>,
     pub(super) replay_paused: std::result::Result<Option<bool>, QueryError>,
     pub(super) replay_waits: std::result::Result<Option<bool>, QueryError>,
+    /// Bytes that are free where this server keeps its WAL, and the size of a segment, as far as both are known.
+    pub(super) room: Option<(u64, u64)>,
     pub(super) method: Result<promote::Method>,
 }
 
 pub(super) async fn ask_local(request: &Request, base: &Base) -> LocalAnswers {
     let local = &base.local;
     let promoter = base.superuser.as_ref().unwrap_or(local);
-    let (capacity, lag, replay_paused, replay_waits, method) = tokio::join!(
+    let (capacity, lag, replay_paused, replay_waits, segment, method) = tokio::join!(
         promote::capacity(local),
         local.replication_lag(),
         local.value("SELECT pg_catalog.pg_is_wal_replay_paused()", &[]),
@@ -139,35 +142,44 @@ pub(super) async fn ask_local(request: &Request, base: &Base) -> LocalAnswers {
             "SELECT pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn()",
             &[]
         ),
+        local.setting_number("wal_segment_size"),
         promote::choose_method(&request.config, promoter),
     );
+    let segment = segment.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
+    let free = disk_space::free(&request.config.data_directory.join("pg_wal"));
     LocalAnswers {
         capacity,
         lag,
         replay_paused,
         replay_waits,
+        room: free.zip(segment),
         method,
     }
 }
 
 /// Check 14: whether pg_rewind works between the two, and what it must not overwrite.
-pub(super) async fn rewind(request: &Request, primary: &Connection, path: Option<&str>) -> Result<Rewind> {
+pub(super) async fn rewind(request: &Request, base: &Base, primary: &Connection, path: Option<&str>) -> Result<Rewind> {
     let asked = |error: QueryError| unanswered(ExitCode::BadConfig, "tell whether pg_rewind can be used", &error);
-    let (full_page_writes, wal_log_hints) =
-        tokio::join!(primary.setting("full_page_writes"), primary.setting("wal_log_hints"));
-    let is_on = |value: Option<String>| value.as_deref() == Some("on");
-    let mut reasons = Vec::new();
-    if !is_on(full_page_writes.map_err(asked)?) {
-        reasons.push("\"full_page_writes\" is off on the primary");
-    }
-    let checksums =
+    let has_checksums =
         control_file::read(&request.config.data_directory).is_ok_and(|control| control.data_checksum_version != 0);
-    if !is_on(wal_log_hints.map_err(asked)?) && !checksums {
-        reasons.push("\"wal_log_hints\" is off on the primary, and there are no data checksums");
-    }
-    if !reasons.is_empty() {
+    let obstacles = rewind_settings::obstacles(primary, "the primary", has_checksums)
+        .await
+        .map_err(asked)?;
+    if !obstacles.is_empty() {
         let error = Error::bad_config("--force-rewind was given, but pg_rewind cannot be used");
-        return Err(reasons.into_iter().fold(error, Error::detail));
+        return Err(obstacles
+            .into_iter()
+            .fold(error, Error::detail)
+            .hint("set what is missing (\"wal_log_hints\" needs a restart), or go without --force-rewind"));
+    }
+    // It is this node's files that the old primary will read.
+    let reader = base.superuser.as_ref().unwrap_or(&base.local);
+    if !rewind_settings::may_read_files(reader).await.map_err(asked)? {
+        return Err(Error::bad_config(
+            "--force-rewind was given, but the role may not read the files of this node for pg_rewind",
+        )
+        .hint("name a superuser with -S/--superuser")
+        .hint(rewind_settings::GRANTS));
     }
     Ok(Rewind {
         path: path.map(str::to_owned),

@@ -9,7 +9,7 @@ use super::followers::{self, Followers};
 use super::journal::Journal;
 use super::judging::{
     Resource, judge_archive, judge_backups, judge_daemons, judge_lag, judge_primary, judge_replay, judge_replication,
-    judge_repmgr, too_few, unanswered,
+    judge_repmgr, judge_room, too_few, unanswered,
 };
 use super::peer::Peer;
 use super::resume::{self, Phase};
@@ -235,6 +235,7 @@ async fn fresh<'r>(
     )?;
     judge_backups(primary_says.in_backup, primary_says.base_backups)?;
     judge_replay(request, &local_says)?;
+    judge_room(request, &local_says)?;
     host_says.reached?;
     let answers = host_says
         .answers

@@ -187,6 +187,7 @@ impl Switchover<'_> {
             config_files: rewind
                 .map(|rewind| rewind.config_files.as_str())
                 .filter(|files| !files.is_empty()),
+            superuser: self.request.superuser.as_deref(),
         }))
     }
 

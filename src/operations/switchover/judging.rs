@@ -110,6 +110,28 @@ pub(super) fn judge_replay(request: &Request, says: &LocalAnswers) -> Result<()>
     Ok(())
 }
 
+/// A promotion begins with a new WAL segment; a server that cannot write it ends, while nobody is primary.
+pub(super) fn judge_room(request: &Request, says: &LocalAnswers) -> Result<()> {
+    let Some((free, segment)) = says.room.filter(|(free, segment)| *free < 2 * segment) else {
+        return Ok(());
+    };
+    let folder = request.config.data_directory.join("pg_wal");
+    let error = Error::new(
+        ExitCode::SwitchoverFail,
+        format!(
+            "there is no room for a promotion on the file system of \"{}\"",
+            folder.display()
+        ),
+    )
+    .detail(format!(
+        "{} kB are free, it needs at least {} kB (two WAL segments)",
+        free >> 10,
+        segment >> 9
+    ))
+    .hint("make room there, but remove no WAL files by hand");
+    force(request, error)
+}
+
 /// Checks 15 to 21.
 pub(super) fn judge_repmgr(
     request: &Request,

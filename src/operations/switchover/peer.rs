@@ -14,6 +14,8 @@ use crate::types::Lsn;
 
 /// How long a host, and a look-up there, may take.
 pub const LOOK_UP_LIMIT: Duration = Duration::from_secs(60);
+/// What a look-up on a busy host may take, however little time is left.
+const LEAST_LOOK_UP_LIMIT: Duration = Duration::from_secs(5);
 const REACH_LIMIT: Duration = Duration::from_secs(15);
 /// ssh's own exit code (ssh(1)).
 const SSH_FAILED: i32 = 255;
@@ -106,9 +108,10 @@ impl<'r> Peer<'r> {
         &self.config_file
     }
 
-    /// Its state, if the server is down or said to be.
-    pub async fn shutdown_state(&self) -> ShutdownState {
-        match self.ask(&Call::IsShutdownCleanly, LOOK_UP_LIMIT).await {
+    /// Its state, if the server is down or said to be. Without an answer within `limit` it is not known.
+    pub async fn shutdown_state(&self, limit: Duration) -> ShutdownState {
+        let limit = limit.clamp(LEAST_LOOK_UP_LIMIT, LOOK_UP_LIMIT);
+        match self.ask(&Call::IsShutdownCleanly, limit).await {
             Ok(finished) => shutdown_state(&finished.stdout),
             Err(_) => ShutdownState::NotYet,
         }

@@ -1,10 +1,13 @@
 //! The last WAL of the old primary, and the point of no return.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Promotion, Shutdown, Switchover};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
+use crate::instance::control_file::{self, ClusterState};
+use crate::instance::data_directory;
 use crate::operations::promote;
 use crate::postgres::{Connection, Deadlines};
 use crate::types::{Lsn, RecoveryState};
@@ -163,8 +166,18 @@ impl Switchover<'_> {
         }
         // The server takes notice between two looks of its own; after this it has, or never will.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        if self.local.is_closed() {
-            self.reconnect().await.map_err(|error| error.message)?;
+        if self.local.is_closed()
+            && let Err(error) = self.reconnect().await
+        {
+            if !ended_as_standby(&self.request.config.data_directory) {
+                return Err(error.message);
+            }
+            warning!(
+                "the server of {} ended in the promotion, and is a standby when it starts again",
+                self.own.title()
+            );
+            hint!("see its log for the reason, mend it, and start the server");
+            return Ok(());
         }
         match self.local.recovery_state().await {
             Ok(RecoveryState::Standby) => {}
@@ -178,6 +191,34 @@ impl Switchover<'_> {
             .await
             .map_err(|error| error.to_string())
     }
+}
+
+/// Whether no server runs in the data directory, and the next one that does will be a standby on the timeline that
+/// the last one was on. A promotion writes the history of the new timeline and removes `standby.signal`.
+fn ended_as_standby(data_directory: &Path) -> bool {
+    if !matches!(data_directory::running_server(data_directory), Ok(None))
+        || !data_directory.join("standby.signal").exists()
+    {
+        return false;
+    }
+    let Ok(control) = control_file::read(data_directory) else {
+        return false;
+    };
+    let checkpoint = control.checkpoint_timeline;
+    let timeline = control
+        .min_recovery_point
+        .map_or(checkpoint, |(_, timeline)| timeline.max(checkpoint));
+    let Ok(entries) = std::fs::read_dir(data_directory.join("pg_wal")) else {
+        return false;
+    };
+    let newer = entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let history = name.to_str().and_then(|name| name.strip_suffix(".history"));
+        history
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .is_some_and(|of| of > timeline.0)
+    });
+    control.state != ClusterState::InProduction && !newer
 }
 
 /// The position is the beginning of the last checkpoint record: to have that record is to be behind it.

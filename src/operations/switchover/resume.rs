@@ -109,7 +109,7 @@ pub async fn examine<'r>(
     };
     let daemons = judge_daemons(&forced, Ok(asked), Some(&journal))?;
     let rewind = match &request.force_rewind {
-        Some(path) => Some(rewind(request, &base.local, path.as_deref()).await?),
+        Some(path) => Some(rewind(request, &base, &base.local, path.as_deref()).await?),
         None => None,
     };
     let mut switchover = assemble(request, ssh, base, former, peer, journal);

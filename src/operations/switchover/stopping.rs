@@ -95,8 +95,8 @@ impl Switchover<'_> {
                     stops_since.get_or_insert_with(Instant::now);
                 }
                 Ping::NoResponse(_) | Ping::NoAttempt => {
-                    stops_since.get_or_insert_with(Instant::now);
-                    match self.peer.shutdown_state().await {
+                    let since = *stops_since.get_or_insert_with(Instant::now);
+                    match self.peer.shutdown_state(limit.saturating_sub(since.elapsed())).await {
                         ShutdownState::Down(lsn) => break Ok(Shutdown::At(lsn)),
                         ShutdownState::Unclean => break Ok(Shutdown::Unclean),
                         ShutdownState::NotYet => {}
@@ -174,7 +174,8 @@ impl Switchover<'_> {
                 Ping::Rejecting => accepted_since = None,
                 Ping::NoResponse(_) | Ping::NoAttempt => {
                     accepted_since = None;
-                    if self.peer.shutdown_state().await != ShutdownState::NotYet {
+                    let left = limit.saturating_sub(begin.elapsed());
+                    if self.peer.shutdown_state(left).await != ShutdownState::NotYet {
                         break true;
                     }
                 }
@@ -185,11 +186,14 @@ impl Switchover<'_> {
             }
             tokio::time::sleep(INTERVAL).await;
         };
-        let started = if is_down {
+        let started = if !is_down {
+            None
+        } else if let Err(error) = self.peer.reach().await {
+            // The time that a server may take to start is not spent on a host that does not answer.
+            Some(Err(error.to_string()))
+        } else {
             detail!("executing \"{}\"", self.peer.for_person(&line));
             Some(self.peer.run(&line, Action::Start.default_limit()).await)
-        } else {
-            None
         };
         if self.is_primary_again().await {
             notice!("{title} is primary, as before");
