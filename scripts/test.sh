@@ -30,7 +30,7 @@ layer() {
 }
 
 # Tests that work on a cluster: once for each way of reaching one.
-on_a_cluster=(daemon daemon_settings bad_days clone check promote_follow witness registration cluster show)
+on_a_cluster=(daemon daemon_settings bad_days clone check promote_follow one_host witness registration cluster show)
 # Tests that work on servers, whatever the way of reaching them.
 # The longest first.
 on_servers=(switchover conformance faults rejoin barman matrix transports hosts weaknesses systemd mixed unreachable

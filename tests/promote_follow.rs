@@ -2,9 +2,15 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use support::cluster::{Cluster, Node};
-use support::eventually;
+use support::flavor::Flavor;
 use support::sshd::Sshd;
+use support::{eventually, user};
 
 /// Node 1 registered as primary; the others streaming from it and registered, with these settings.
 fn cluster(name: &str, count: u32, settings: &str) -> Cluster {
@@ -384,5 +390,74 @@ fn follow_waits_for_a_primary_on_request() {
         waiting.try_wait().expect("its status")
     });
     assert!(status.success(), "{status}");
+    cluster.wait_streaming(2, 3);
+}
+
+#[test]
+fn a_standby_that_goes_on_receiving_after_the_check_is_told_that_it_has_diverged() {
+    let cluster = cluster("follow-race", 3, "standby_follow_timeout=60");
+    let (first, second, third) = (cluster.node(1), cluster.node(2), cluster.node(3));
+    // It would write of its own accord now and then.
+    let writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'";
+    let writer = Pid::from_raw(first.server.query(writer).parse().expect("a process id"));
+    kill(writer, Signal::SIGSTOP).expect("the background writer");
+    let end = first.server.query("SELECT pg_current_wal_lsn()");
+    for node in [second, third] {
+        eventually("both standbys have all", || {
+            let sql = format!("SELECT pg_last_wal_replay_lsn() >= '{end}'");
+            (node.server.query(&sql) == "t").then_some(())
+        });
+    }
+    // Both halves of a split: node 2 is promoted beside node 1, and node 3 still receives from node 1.
+    second.server.query("SELECT pg_promote()");
+    let psql = third.server.stage.bindir.join("psql");
+    let ask = |node: &Node| {
+        format!(
+            "{} -XAtq -h {} -p {} -U postgres -d repmgr",
+            psql.display(),
+            node.server.folder.display(),
+            node.server.port
+        )
+    };
+    let reload = cluster.folder.join("reload");
+    let script = format!(
+        "#!/bin/sh\n{} -c 'CREATE TABLE meanwhile AS SELECT 1 AS one'\n\
+         until {} -c 'SELECT one FROM meanwhile'; do sleep 0.1; done\nexec {} reload -D {}\n",
+        ask(first),
+        ask(third),
+        third.server.stage.bindir.join("pg_ctl").display(),
+        third.server.data.display()
+    );
+    user::write(&reload, &script);
+    std::fs::set_permissions(&reload, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    third.write_config(&format!(
+        "standby_follow_timeout=60\nservice_reload_command='{}'",
+        reload.display()
+    ));
+    let begin = std::time::Instant::now();
+    let said = third.repmgr_fails(23, &["standby", "follow", "--upstream-node-id=2"]);
+    assert!(
+        said.contains("the target left timeline 1 at") && said.contains("node rejoin --force-rewind"),
+        "{said}"
+    );
+    assert!(said.contains("received more from its old upstream"), "{said}");
+    assert!(
+        begin.elapsed() < std::time::Duration::from_secs(55),
+        "it does not wait for what cannot come"
+    );
+    assert_eq!(last_event(second, "standby_follow"), "3 standby_follow f");
+    assert!(details(second, "standby_follow").contains("the target left timeline 1 at"));
+    kill(writer, Signal::SIGCONT).expect("the background writer");
+
+    // The way that it names.
+    first.server.kill();
+    second.repmgr_ok(&["primary", "register", "--force"]);
+    third.write_config("");
+    third.server.stop("fast");
+    let target = second.server.conninfo();
+    let rewind = "--force-rewind";
+    let files = "--config-files=postgresql.conf,pg_hba.conf";
+    let superuser = Flavor::current().superuser_option();
+    third.repmgr_ok(&[&["-d", &target, "node", "rejoin", rewind, files], superuser].concat());
     cluster.wait_streaming(2, 3);
 }

@@ -2,9 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::cluster::Cluster;
 use crate::support::eventually;
-use crate::support::flavor::Flavor;
 use crate::support::hosts::Hosts;
 use crate::support::user::{self, ordinary};
 use crate::{hosts, last_event, records, slots};
@@ -139,19 +137,6 @@ fn daemons_are_paused_for_the_time_of_it() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(!said.contains("pausing"), "{said}");
-}
-
-#[test]
-fn nodes_of_one_host_need_no_ssh() {
-    let cluster = Cluster::up_with("switchover-local", 3, "", "ssh_options='-F /no/such/file'");
-    cluster.wait_record(2, 3);
-    let superuser = Flavor::current().superuser_option();
-    let second = cluster.node(2);
-    second.repmgr_ok(&[&["standby", "switchover", "--siblings-follow"], superuser].concat());
-    assert_eq!(cluster.primaries(), [2]);
-    cluster.wait_streaming(2, 1);
-    cluster.wait_streaming(2, 3);
-    assert_eq!(records(second), "1 standby t 2, 2 primary t 0, 3 standby t 2");
 }
 
 /// Node 1 stops its server only after node 2 does not receive any more and something was written.

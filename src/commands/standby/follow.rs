@@ -300,12 +300,12 @@ async fn await_attachment(context: &Context, own: &NodeRecord, target: &Target, 
         seen = wait_until_attached(&target.record, &own.node_name, limit) => seen,
         verdict = await_parting(context, own, target) => return Err(parted(target, verdict, checked)),
     };
-    let last = match seen {
-        Attachment::Attached => return Ok(()),
-        last => last,
-    };
+    // A walsender serves the common part of both histories, and is gone when that has been sent.
     if let Some(verdict) = look_for_parting(context, own, target).await {
         return Err(parted(target, verdict, checked));
+    }
+    if seen == Attachment::Attached {
+        return Ok(());
     }
     Err(Error::new(
         ExitCode::FollowFail,
@@ -316,7 +316,7 @@ async fn await_attachment(context: &Context, own: &NodeRecord, target: &Target, 
             limit.as_secs()
         ),
     )
-    .detail(describe(&last))
+    .detail(describe(&seen))
     .hint("its configuration was changed and it goes on trying; see this server's log for what keeps it"))
 }
 
