@@ -194,6 +194,7 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         left_out.push(format!("{} (its promotion failed)", own.id));
     }
     let mut unjudged_primary = None;
+    let mut watched_elsewhere = None;
     let mut unable: Vec<(Rank, NodeId)> = Vec::new();
 
     for node in siblings {
@@ -236,6 +237,7 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         {
             primary_seen_by.push(node.id);
         }
+        watched_elsewhere = watched_elsewhere.or_else(|| other_upstream(ballot, seen));
         if witness {
             continue;
         }
@@ -275,6 +277,15 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
             format!(
                 "{} is a primary, and whether this node can follow it is not known; {votes}",
                 node.title()
+            ),
+        );
+    }
+    if let Some((other, sibling)) = watched_elsewhere {
+        return verdict(
+            Outcome::Cancelled,
+            format!(
+                "node {sibling} watches node {other}, which this node cannot judge and which may have been promoted; \
+                 {votes}"
             ),
         );
     }
@@ -334,6 +345,16 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
             .collect(),
         ..result
     }
+}
+
+/// The node that a sibling of the lost primary watches in its place, and the sibling: somebody has promoted that node,
+/// unless it answers here that it is a standby. Where this node does not reach it, a second one would be promoted.
+fn other_upstream(ballot: &Ballot<'_>, seen: &Seen) -> Option<(NodeId, NodeId)> {
+    let other = seen.upstream?;
+    let recently = seen.upstream_last_seen? < ballot.settings.visibility_window();
+    let a_standby = |answer: &Seen| answer.node == other && answer.recovery == RecoveryState::Standby;
+    let elsewhere = other != ballot.upstream.id && other != ballot.own.id && other != seen.node;
+    (elsewhere && recently && !ballot.survey.iter().any(a_standby)).then_some((other, seen.node))
 }
 
 /// What a person should know of a node that has not replayed all that it has received. It ranks by what it has

@@ -428,3 +428,27 @@ fn delayed_and_paused_standbys_rank_by_what_they_received_and_are_named() {
     assert!(alone.verdict().1.ends_with("WAL replay: 2 (delayed by 60 s)"));
     Case::new(A, &[W]).wins();
 }
+
+#[test]
+fn a_sibling_that_watches_a_node_out_of_sight_prevents_a_second_promotion() {
+    let watches = |age: u64| {
+        Case::new(B, &[A, W]).cut(&[A]).with(W, move |seen| {
+            seen.upstream = Some(NodeId(A));
+            seen.upstream_last_seen = Some(Duration::from_secs(age));
+        })
+    };
+    watches(1).is_cancelled();
+    assert!(
+        watches(1).verdict().1.contains("node 9 watches node 2"),
+        "{:?}",
+        watches(1).verdict()
+    );
+    // It saw it some time ago: that node may be gone.
+    watches(60).wins();
+    // A node in sight speaks for itself.
+    let cascaded = Case::new(A, &[B, C]).with(C, |seen| {
+        seen.upstream = Some(NodeId(B));
+        seen.upstream_last_seen = Some(Duration::ZERO);
+    });
+    cascaded.wins();
+}

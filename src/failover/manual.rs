@@ -36,8 +36,9 @@ for alive. A daemon that has not seen the upstream alive since it started waits 
    the primary's location.
 3. Every sibling that can be connected to is visible. If one is a primary that can be followed, it is followed.
 4. A node of the primary's location must be visible; with `primary_visibility_consensus` no visible node may have
-   seen the primary within twice `monitor_interval_secs`; and more than half of the siblings and this node
-   must be visible.
+   seen the primary within twice `monitor_interval_secs`; no visible node may watch another node in its place that
+   is out of this one's sight, as that may have been promoted; and more than half of the siblings and this node must
+   be visible.
 5. The best candidate is the one with the most WAL received, then the highest priority, then the lowest id. Nodes
    without a running daemon, paused ones, and those with priority 0 are no candidates, nor is one that was elected and
    has not acted for longer than a promotion may take. A standby that applies WAL with a delay
