@@ -21,12 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A client and observers at work. They end when this is dropped.
 pub struct Clients {
     told: Arc<Mutex<Told>>,
+    rests: Arc<AtomicBool>,
     end: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Told {
+    /// When the client went on after a rest.
+    resumed: Vec<Instant>,
     /// Each write that was confirmed, with the node that took it.
     writes: Vec<(Instant, u32)>,
     /// Whether a node was in recovery when it answered last.
@@ -63,7 +66,8 @@ impl Clients {
             .collect();
         let namespace = std::fs::File::open(format!("/run/netns/{}", hosts.host(client).name)).expect("a namespace");
         let (told, end) = (Arc::new(Mutex::new(Told::default())), Arc::new(AtomicBool::new(false)));
-        let (for_thread, until) = (Arc::clone(&told), Arc::clone(&end));
+        let rests = Arc::new(AtomicBool::new(false));
+        let (for_thread, until, idle) = (Arc::clone(&told), Arc::clone(&end), Arc::clone(&rests));
         let thread = std::thread::spawn(move || {
             // Of this thread alone; sockets belong to the host of the thread that makes them.
             setns(&namespace, CloneFlags::CLONE_NEWNET).expect("the client's host");
@@ -72,7 +76,7 @@ impl Clients {
                 let mut tasks = tokio::task::JoinSet::new();
                 for place in places {
                     let place = Arc::new(place);
-                    tasks.spawn(write(Arc::clone(&place), Arc::clone(&for_thread)));
+                    tasks.spawn(write(Arc::clone(&place), Arc::clone(&for_thread), Arc::clone(&idle)));
                     tasks.spawn(observe(place, Arc::clone(&for_thread)));
                 }
                 while !until.load(Ordering::Relaxed) {
@@ -82,6 +86,7 @@ impl Clients {
         });
         Clients {
             told,
+            rests,
             end,
             thread: Some(thread),
         }
@@ -98,12 +103,28 @@ impl Clients {
         self.told.lock().expect("what was told").promoted.clone()
     }
 
+    /// The client stops writing.
+    pub fn rest(&self) {
+        self.rests.store(true, Ordering::Relaxed);
+    }
+
+    /// It writes again. What it did not try meanwhile counts in no pause.
+    pub fn resume(&self) {
+        if self.rests.swap(false, Ordering::Relaxed) {
+            let mut told = self.told.lock().expect("what was told");
+            told.resumed.push(Instant::now());
+        }
+    }
+
     /// The longest time after `moment` between two confirmed writes.
     pub fn longest_pause(&self, moment: Instant) -> Duration {
         let told = self.told.lock().expect("what was told");
         let moments: Vec<Instant> = told.writes.iter().map(|(at, _)| *at).collect();
-        let pauses = moments.windows(2).filter(|pair| pair[1] > moment);
-        pauses.map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+        let pauses = moments.windows(2).filter(|pair| pair[1] > moment).map(|pair| {
+            let tried = told.resumed.iter().filter(|at| **at < pair[1]).max();
+            pair[1] - tried.map_or(pair[0], |tried| pair[0].max(*tried))
+        });
+        pauses.max().unwrap_or_default()
     }
 }
 
@@ -171,12 +192,19 @@ impl Drop for Crowd {
     }
 }
 
-async fn write(place: Arc<Place>, told: Arc<Mutex<Told>>) {
+async fn write(place: Arc<Place>, told: Arc<Mutex<Told>>, rests: Arc<AtomicBool>) {
     loop {
         if let Some(client) = connect(&place.address, "repmgr").await {
             let sql = format!("INSERT INTO written VALUES ({}, clock_timestamp())", place.id);
-            // A standby refuses, and stays connected.
-            while let Ok(result) = timeout(PATIENCE, client.batch_execute(&sql)).await {
+            loop {
+                if rests.load(Ordering::Relaxed) {
+                    tokio::time::sleep(PACE / 5).await;
+                    continue;
+                }
+                let Ok(result) = timeout(PATIENCE, client.batch_execute(&sql)).await else {
+                    break;
+                };
+                // A standby refuses, and stays connected.
                 if result.is_ok() {
                     let mut told = told.lock().expect("what was told");
                     told.writes.push((Instant::now(), place.id));

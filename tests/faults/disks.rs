@@ -49,8 +49,8 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 fn disk_full(story: &mut Story) {
-    story.hit();
     story.disk().fill();
+    story.hit();
     // More than the pages that the table has.
     let grow = "INSERT INTO written SELECT 1, clock_timestamp() FROM generate_series(1, 20000)";
     assert!(story.ask(1, &format!("{grow} RETURNING node")).is_none(), "no room");

@@ -238,6 +238,7 @@ fn two_in_a_row(story: &mut Story) {
     story.hit();
     story.node(1).server.kill();
     story.fails_over_to(2, &[3, 4]);
+    story.hit();
     story.node(2).server.kill();
     story.fails_over_to(3, &[4]);
 }
@@ -246,6 +247,7 @@ fn two_in_a_row_with_a_witness(story: &mut Story) {
     story.hit();
     story.lose_host(1);
     story.fails_over_to(2, &[3, 4]);
+    story.hit();
     story.node(2).server.kill();
     story.fails_over_to(3, &[4]);
 }

@@ -152,8 +152,17 @@ impl Story {
         self.cast.witness && id == self.witness()
     }
 
-    /// The fault comes now: from here on the time without a writable primary counts.
+    /// The fault comes now, with all standbys at the same WAL, so that it is known who is to win: the client rests
+    /// until the story waits for something.
     pub fn hit(&mut self) {
+        self.clients.rest();
+        let primary = *self.promoted.last().unwrap_or(&1);
+        let same = "SELECT count(*) > 0 AND bool_and(flush_lsn = pg_current_wal_insert_lsn()) FROM pg_stat_replication";
+        let start = Instant::now();
+        while !self.answers(primary, same, "t") {
+            assert!(start.elapsed() < LIMIT, "all WAL of node{primary} is everywhere");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.hit.get_or_insert_with(Instant::now);
     }
 
@@ -164,6 +173,7 @@ impl Story {
 
     /// Waits for a condition; panics naming it.
     pub fn wait(&self, what: &str, mut condition: impl FnMut(&Story) -> Option<()>) {
+        self.clients.resume();
         let start = Instant::now();
         loop {
             if condition(self).is_some() {
@@ -251,6 +261,7 @@ impl Story {
 
     /// Nobody is promoted, for as long as it takes to see that.
     pub fn nobody_is_promoted(&self) {
+        self.clients.resume();
         let start = Instant::now();
         let before = self.clients.promoted();
         while start.elapsed() < CALM {
