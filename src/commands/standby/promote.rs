@@ -1,12 +1,13 @@
 //! `repmgr standby promote`: makes this standby the primary.
 
 use crate::commands::{Context, connecting, records};
+use crate::config::{Config, ConnectionCheckType};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::metadata::NodeRecord;
 use crate::operations::promote::{self, capacity};
 use crate::operations::siblings::{self, Route, Siblings};
-use crate::postgres::{Connection, Deadlines};
+use crate::postgres::{Connection, Deadlines, QueryError};
 use crate::remote::Ssh;
 use crate::types::{NodeId, RecoveryState};
 use crate::{detail, hint, info, survey, warning};
@@ -25,7 +26,7 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
         );
     }
     let own = records::required_record(&connection, NodeId(config.node_id), ExitCode::DbQuery).await?;
-    refuse_beside_primary(&connection).await?;
+    refuse_beside_primary(config, &connection).await?;
 
     let ssh = Ssh::new(config, options.remote_user.as_deref());
     let route = Route {
@@ -54,17 +55,35 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     Ok(ExitCode::Success)
 }
 
-async fn refuse_beside_primary(connection: &Connection) -> Result<()> {
+async fn refuse_beside_primary(config: &Config, connection: &Connection) -> Result<()> {
     let found = survey::live_primary(connection, Deadlines::default())
         .await
         .map_err(|error| connecting::unanswered(ExitCode::DbQuery, "read the node records", &error))?;
-    match found {
-        None => Ok(()),
-        Some((primary, _)) => Err(
-            Error::new(ExitCode::PromotionFail, "this cluster already has an active primary")
-                .detail(format!("it is {}", primary.title()))
-                .hint("to change places with it, use \"repmgr standby switchover\""),
-        ),
+    let Some((primary, other)) = found else {
+        return Ok(());
+    };
+    if let Err(error) = passes_the_check(config, &other).await {
+        warning!("{} is a primary and counts as lost", primary.title());
+        detail!("its answer to \"connection_check_query\": {error}");
+        return Ok(());
+    }
+    Err(
+        Error::new(ExitCode::PromotionFail, "this cluster already has an active primary")
+            .detail(format!("it is {}", primary.title()))
+            .hint("to change places with it, use \"repmgr standby switchover\""),
+    )
+}
+
+/// With `connection_check_type=query`: whether a primary answers `connection_check_query` in time, as repmgrd asks it.
+/// One whose disk hangs answers only questions that write nothing. An SQL error is an answer.
+async fn passes_the_check(config: &Config, primary: &Connection) -> Result<(), QueryError> {
+    let limit = config.async_query_timeout;
+    if config.connection_check_type != ConnectionCheckType::Query || limit.is_zero() {
+        return Ok(());
+    }
+    match primary.batch_within(&config.connection_check_query, limit).await {
+        Err(error @ (QueryError::ConnectionLost(_) | QueryError::TimedOut(_))) => Err(error),
+        _ => Ok(()),
     }
 }
 
