@@ -37,6 +37,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "disk-hangs-with-a-query-that-writes",
         cast: Cast {
+            // Sessions that hang pile up.
+            server_settings: "max_connections = 300",
             settings: "connection_check_type=query\nasync_query_timeout=2\n\
                        connection_check_query='INSERT INTO public.written VALUES (0, clock_timestamp())'\n",
             ..OWN_DISK

@@ -10,6 +10,12 @@ const VALIDATED: Cast = Cast {
     ..FOUR
 };
 
+/// Standbys take no WAL from anybody while they elect.
+const DISCONNECTED: Cast = Cast {
+    settings: "standby_disconnect_on_failover=true\n",
+    ..FOUR
+};
+
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "returns-during-the-attempts",
@@ -37,19 +43,30 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "returns-after-the-promotion",
-        cast: FOUR,
-        fault: "it comes back when the new primary has been promoted and has told nobody",
+        cast: DISCONNECTED,
+        fault: "it comes back when the new primary has been promoted and has told nobody; \
+                `standby_disconnect_on_failover`",
         expected: "all others follow the new primary and nobody turns back; the alarm is raised; the node rejoins",
         short: false,
         story: after_the_promotion,
     },
     Scenario {
         name: "returns-before-a-standby-follows",
-        cast: FOUR,
-        fault: "it comes back when the other standby has been told to follow and has not begun",
+        cast: DISCONNECTED,
+        fault: "it comes back when the other standby has been told to follow and has not begun; \
+                `standby_disconnect_on_failover`",
         expected: "all others follow the new primary and nobody turns back; the alarm is raised; the node rejoins",
         short: false,
         story: before_a_standby_follows,
+    },
+    Scenario {
+        name: "returns-and-feeds-a-standby",
+        cast: FOUR,
+        fault: "the same without that setting, and the standby takes WAL of the old primary before it follows",
+        expected: "that standby cannot follow any more and stays (W-43), its daemon raises the alarm; nobody else is \
+                   promoted, the witness follows; both nodes rejoin",
+        short: false,
+        story: feeds_a_standby,
     },
     Scenario {
         name: "returns-after-a-standby-follows",
@@ -119,6 +136,29 @@ fn before_a_standby_follows(story: &mut Story) {
     story.node(1).server.start();
     story.open(3, Gate::BeforeFollowing);
     rejoined(story);
+}
+
+fn feeds_a_standby(story: &mut Story) {
+    story.close(3, Gate::BeforeFollowing);
+    killed(story);
+    story.reached(3, Gate::BeforeFollowing);
+    let promoted_at = story.ask(2, "SELECT pg_current_wal_lsn()").expect("a position");
+    story.node(1).server.start();
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming' AND received_tli = 1) = 1 AND \
+         pg_last_wal_receive_lsn() > '{promoted_at}'"
+    );
+    story.wait("node3 takes WAL of node1", |story| {
+        story.answers(3, &sql, "t").then_some(())
+    });
+    story.open(3, Gate::BeforeFollowing);
+    story.fails_over_to(2, &[4]);
+    story.raises_the_alarm(3);
+    story.receives(3, 1);
+    story.rejoins(1, 2);
+    story.nobody_is_promoted();
+    story.rejoins(3, 2);
+    story.all_well(2, &[1, 3, 4]);
 }
 
 fn after_a_standby_follows(story: &mut Story) {

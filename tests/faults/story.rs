@@ -292,6 +292,18 @@ impl Story {
 
     /// A standby streams from an upstream: both servers say so, and the record.
     pub fn streams(&self, standby: u32, upstream: u32) {
+        self.receives(standby, upstream);
+        let record = format!(
+            "SELECT type || ' of ' || upstream_node_id || ' ' || active FROM repmgr.nodes WHERE node_id = {standby}"
+        );
+        let expected = format!("standby of {upstream} true");
+        self.wait(&format!("the record of node{standby} names node{upstream}"), |story| {
+            story.answers(upstream, &record, &expected).then_some(())
+        });
+    }
+
+    /// A standby streams from an upstream: both servers say so.
+    pub fn receives(&self, standby: u32, upstream: u32) {
         let host = self.node(upstream).server.host.as_ref().expect("a host");
         let receiver = "SELECT sender_host FROM pg_stat_wal_receiver WHERE status = 'streaming'";
         let address = host.address.clone();
@@ -301,13 +313,6 @@ impl Story {
         let sender = format!("SELECT state FROM pg_stat_replication WHERE application_name = 'node{standby}'");
         self.wait(&format!("node{upstream} sends to node{standby}"), |story| {
             story.answers(upstream, &sender, "streaming").then_some(())
-        });
-        let record = format!(
-            "SELECT type || ' of ' || upstream_node_id || ' ' || active FROM repmgr.nodes WHERE node_id = {standby}"
-        );
-        let expected = format!("standby of {upstream} true");
-        self.wait(&format!("the record of node{standby} names node{upstream}"), |story| {
-            story.answers(upstream, &record, &expected).then_some(())
         });
     }
 
