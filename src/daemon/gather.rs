@@ -1,13 +1,15 @@
 //! What a turn sees: own server, upstream, other nodes, all asked at the same time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::peers::{self, Peers};
+use super::probes::Probes;
 use super::{probe, questions};
 use crate::config::Config;
-use crate::failover::{Local, Needs, Node, Probe, Seen, State};
+use crate::failover::{Local, Needs, Node, ProbeEnd, Seen, State};
 use crate::metadata::{NodeRecord, functions, nodes};
 use crate::postgres::{ConnectError, Connection, QueryError};
 use crate::types::{NodeId, NodeType, RecoveryState};
@@ -32,27 +34,48 @@ pub struct Gathered {
     pub records: Option<Vec<NodeRecord>>,
     /// The own record as the primary shows it.
     pub own_on_primary: Option<Node>,
-    /// The upstream.
-    pub upstream: Option<Probe>,
+    /// When a probe of the upstream was started.
+    pub started: Option<Duration>,
+    /// The probes that have ended since the last turn, whenever they were started, and why each did not find it up.
+    pub probes: Vec<(ProbeEnd, Option<String>)>,
     /// The other nodes.
     pub others: Vec<Seen>,
     /// Why the own server did not answer.
     pub local_error: Option<String>,
-    /// Why the upstream is not up.
-    pub upstream_error: Option<String>,
 }
 
 type Kept = Option<Arc<Connection>>;
 
-/// Asks everything that `needs` names and keeps the connections that answered.
-pub async fn gather(
-    config: &Config,
-    identity: &Identity,
-    state: &State,
-    records: &[NodeRecord],
-    peers: &mut Peers,
-    needs: &Needs,
-) -> Gathered {
+/// How long the own record on the primary is waited for: nothing that is urgent depends on it.
+const OWN_RECORD: Duration = Duration::from_secs(1);
+
+/// What a turn goes by when it begins.
+#[derive(Debug)]
+pub struct Beginning<'a> {
+    /// When that is.
+    pub now: Duration,
+    /// The parameters.
+    pub config: &'a Arc<Config>,
+    /// This daemon.
+    pub identity: &'a Identity,
+    /// What it remembers.
+    pub state: &'a State,
+    /// All nodes.
+    pub records: &'a [NodeRecord],
+    /// What is to be found out.
+    pub needs: &'a Needs,
+}
+
+/// Asks everything that is needed and keeps the connections that answered.
+pub async fn gather(beginning: &Beginning<'_>, peers: &mut Peers, probes: &mut Probes) -> Gathered {
+    let Beginning {
+        now,
+        config,
+        identity,
+        state,
+        records,
+        needs,
+    } = *beginning;
     let record = |id: NodeId| records.iter().find(|record| record.node_id == id);
     let own = record(identity.node);
     let upstream = needs.upstream.and_then(record);
@@ -70,20 +93,23 @@ pub async fn gather(
     // The record is read after the probe where both use one connection: an answer that takes its time must not
     // make those behind it late.
     let shared = primary.filter(|primary| needs.upstream == Some(primary.node_id));
+    if let Some(upstream) = upstream {
+        probes.start(config, upstream, peers.kept(upstream), now);
+    }
     let probe = async {
-        let answer = match upstream {
-            Some(upstream) => probe::upstream(config, upstream, peers.kept(upstream)).await,
-            None => return (None, None),
-        };
-        let record = match (shared, &answer.connection) {
-            (Some(_), Some(connection)) => own_record(connection, identity.node).await,
-            _ => None,
-        };
-        (Some(answer), record)
+        if upstream.is_some() {
+            probes.first(needs.patience).await;
+        }
+        let connection = probes.connection(shared?.node_id)?;
+        let record = tokio::time::timeout(OWN_RECORD, own_record(connection, identity.node));
+        record.await.ok().flatten()
     };
     let on_primary = async {
         match primary {
-            Some(primary) if shared.is_none() => read_own_record(primary, peers.kept(primary), identity.node).await,
+            Some(primary) if shared.is_none() => {
+                let asked = read_own_record(primary, peers.kept(primary), identity.node);
+                tokio::time::timeout(OWN_RECORD, asked).await.unwrap_or_default()
+            }
             _ => (None, None),
         }
     };
@@ -93,7 +119,7 @@ pub async fn gather(
             .iter()
             .map(|node| ask_other(node, peers.kept(node), own.zip(own_connection.as_deref()))),
     );
-    let (local, (probe, shared_record), (primary_connection, own_on_primary), others) =
+    let (local, shared_record, (primary_connection, own_on_primary), others) =
         tokio::join!(local, probe, on_primary, others);
 
     if let Some(own) = own {
@@ -116,12 +142,13 @@ pub async fn gather(
         }
         wanted.push(primary.node_id);
     }
-    let mut upstream_error = None;
-    let probe = probe.zip(upstream).map(|(answer, upstream)| {
-        peers.keep(upstream, answer.connection);
-        upstream_error = answer.error;
-        answer.probe
+    let ended = probes.take().into_iter().map(|ended| {
+        if let Some(node) = record(ended.end.node) {
+            peers.keep(node, ended.connection);
+        }
+        (ended.end, ended.error)
     });
+    let ended = ended.collect();
     wanted.extend(state.upstream);
     peers.retain(&wanted);
 
@@ -129,10 +156,10 @@ pub async fn gather(
         local: local.local,
         records: local.records,
         own_on_primary: shared_record.or(own_on_primary),
-        upstream: probe,
+        started: upstream.map(|_| now),
+        probes: ended,
         others: others.into_iter().map(|(_, seen, _)| seen).collect(),
         local_error: local.error,
-        upstream_error,
     }
 }
 

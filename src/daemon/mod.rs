@@ -14,6 +14,7 @@ pub mod manual;
 mod peers;
 mod pid_file;
 mod probe;
+mod probes;
 mod process;
 mod questions;
 mod reload;

@@ -1,11 +1,13 @@
 //! What accepts connections and never answers costs a turn one deadline, however many of it there are.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::gather::{self, Identity};
+use super::gather::{self, Beginning, Identity};
 use super::peers::{DEADLINES, Peers};
 use super::probe;
+use super::probes::Probes;
 use crate::config::{Config, ConnectionCheckType};
 use crate::failover::{ConnectFailure, Needs, State};
 use crate::metadata::NodeRecord;
@@ -82,21 +84,28 @@ fn w16_w17_any_number_of_silent_nodes_and_a_silent_own_server_cost_one_deadline(
     };
     let needs = Needs {
         upstream: Some(NodeId(2)),
+        patience: None,
         ask: (3..=9).map(NodeId).collect(),
     };
     let start = Instant::now();
+    let beginning = Beginning {
+        now: Duration::ZERO,
+        config: &Arc::new(Config::default()),
+        identity: &identity,
+        state: &State::new(NodeId(1)),
+        records: &records,
+        needs: &needs,
+    };
     let gathered = run(gather::gather(
-        &Config::default(),
-        &identity,
-        &State::new(NodeId(1)),
-        &records,
+        &beginning,
         &mut Peers::default(),
-        &needs,
+        &mut Probes::default(),
     ));
     let took = start.elapsed();
     assert!(took < LIMIT, "{took:?}");
     assert_eq!(gathered.local.recovery, RecoveryState::Unknown);
-    assert_eq!(gathered.upstream, Some(Err(ConnectFailure::Silent)));
+    let answers: Vec<_> = gathered.probes.iter().map(|(end, _)| end.answer).collect();
+    assert_eq!(answers, [Err(ConnectFailure::Silent)]);
     assert_eq!(gathered.others.len(), 7);
     for seen in &gathered.others {
         assert_eq!(seen.reached, Err(ConnectFailure::Silent), "{:?}", seen.node);

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::announcer::Announcer;
-use super::gather::{self, Gathered, Identity};
+use super::gather::{self, Beginning, Gathered, Identity};
 use super::peers::Peers;
+use super::probes::Probes;
 use super::service_manager::ServiceManager;
 use super::signals::{Request, Shutdown, Signals};
 use super::status::StatusLine;
@@ -38,6 +39,7 @@ pub struct Watch {
     pub(super) own: NodeId,
     pub(super) identity: Identity,
     pub(super) peers: Peers,
+    probes: Probes,
     pub(super) announcer: Announcer,
     pub(super) state: State,
     config_file: PathBuf,
@@ -73,6 +75,7 @@ impl Watch {
                 pid_file,
             },
             peers: Peers::default(),
+            probes: Probes::default(),
             announcer: Announcer::default(),
             state: State::new(own),
             config_file,
@@ -136,6 +139,7 @@ impl Watch {
                     self.running -= 1;
                     self.finished_early.push(finished);
                 }
+                () = self.probes.next() => {}
                 () = dropped => tokio::time::sleep(SHORTEST_PAUSE).await,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -209,16 +213,16 @@ impl Watch {
     }
 
     async fn look(&mut self) -> Gathered {
-        let needs = self.state.needs(self.started.elapsed());
-        gather::gather(
-            &self.config,
-            &self.identity,
-            &self.state,
-            &self.records,
-            &mut self.peers,
-            &needs,
-        )
-        .await
+        let now = self.started.elapsed();
+        let beginning = Beginning {
+            now,
+            config: &self.config,
+            identity: &self.identity,
+            state: &self.state,
+            records: &self.records,
+            needs: &self.state.needs(&self.settings, now),
+        };
+        gather::gather(&beginning, &mut self.peers, &mut self.probes).await
     }
 
     async fn decide(&mut self, gathered: Gathered) -> Result<Duration, ExitCode> {
@@ -305,7 +309,8 @@ impl Watch {
             local: gathered.local,
             nodes,
             own_record_on_primary: gathered.own_on_primary,
-            upstream: gathered.upstream,
+            started: gathered.started,
+            probes: gathered.probes.into_iter().map(|(end, _)| end).collect(),
             others: gathered.others,
             finished: std::mem::take(&mut self.finished_early),
         }
@@ -320,13 +325,14 @@ impl Watch {
             }
             self.last_local_error.clone_from(&gathered.local_error);
         }
-        if gathered.upstream.is_some() && gathered.upstream_error != self.last_upstream_error {
-            if let Some(error) = &gathered.upstream_error {
-                let upstream = self.state.upstream.map(|id| self.title(id)).unwrap_or_default();
-                crate::warning!("{upstream} does not answer");
-                crate::detail!("{error}");
+        for (end, error) in &gathered.probes {
+            if *error != self.last_upstream_error {
+                if let Some(error) = error {
+                    crate::warning!("{} does not answer", self.title(end.node));
+                    crate::detail!("{error}");
+                }
+                self.last_upstream_error.clone_from(error);
             }
-            self.last_upstream_error.clone_from(&gathered.upstream_error);
         }
     }
 

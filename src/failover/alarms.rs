@@ -116,9 +116,11 @@ impl State {
     fn watch_other_primaries(&mut self, seen: &Observation) {
         let beside = match self.mode {
             Mode::Primary(PrimaryPhase::Normal) => Some(self.own),
-            Mode::Standby(Phase::Normal) if !self.upstream_is_standby() => self
-                .upstream
-                .filter(|_| self.upstream_recovery() == RecoveryState::Primary),
+            Mode::Standby(Phase::Normal) if !self.upstream_is_standby() => self.upstream.filter(|_| {
+                self.attempts
+                    .last()
+                    .is_some_and(|last| last.answer == Ok(RecoveryState::Primary))
+            }),
             _ => None,
         };
         let Some(beside) = beside else {

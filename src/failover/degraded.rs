@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::exit_code::ExitCode;
 use crate::types::RecoveryState;
 
-use super::observation::{Answer, Notification, Verdict, describe, verdict};
+use super::observation::{Answer, Notification, Verdict, verdict};
 use super::rules::Rule;
 use super::state::{Cause, Decision, Phase};
 use super::turn::Turn;
@@ -89,7 +89,7 @@ impl Turn<'_> {
             .next
             .degraded_since
             .map_or(0, |since| self.now.saturating_sub(since).as_secs());
-        let how = self.seen.upstream.as_ref().map_or("is not known", describe);
+        let how = self.how();
         let title = self.upstream_title();
         let still = format!("degraded for {age} s: {}; {title} {how}", cause.sentence());
         if self.now < again {
@@ -110,7 +110,7 @@ impl Turn<'_> {
                 format!("{count} promotions failed, the last one a while ago"),
             );
         }
-        let down = self.seen.upstream.as_ref().map(verdict) == Some(Verdict::Down);
+        let down = self.upstream.as_ref().map(verdict) == Some(Verdict::Down);
         if self.votes_again(cause) && down && self.down_long_enough() {
             self.next.resume = super::state::Resume::NotAsked;
             self.enter(Phase::Electing { not_before: self.now });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::action::{Action, Announcement};
-use super::observation::{Answer, ConnectFailure, Finished, Local, Node, Observation, Probe, Seen};
+use super::observation::{Answer, ConnectFailure, Finished, Local, Node, Observation, Probe, ProbeEnd, Seen};
 use super::rules::Rule;
 use super::settings::Settings;
 use super::state::{Cause, Decision, Mode, Phase, State};
@@ -21,6 +21,10 @@ pub(super) struct Daemon {
     pub(super) nodes: Vec<Node>,
     pub(super) local: Local,
     pub(super) upstream: Probe,
+    /// How long the upstream takes to answer.
+    pub(super) takes: Duration,
+    /// The probes under way, and when they end.
+    pub(super) under_way: Vec<(Duration, ProbeEnd)>,
     pub(super) others: Vec<Seen>,
     pub(super) finished: Vec<Finished>,
 }
@@ -87,6 +91,8 @@ impl Daemon {
                 registered: Answer::Yes,
             },
             upstream: UP,
+            takes: Duration::ZERO,
+            under_way: Vec::new(),
             others: vec![seen(3, RecoveryState::Standby)],
             finished: Vec::new(),
         }
@@ -94,14 +100,33 @@ impl Daemon {
 
     /// One turn, at the time at which it is due.
     pub(super) fn turn(&mut self) -> Decision {
-        let needs = self.state.needs(self.now);
+        let needs = self.state.needs(&self.settings, self.now);
+        let started = needs.upstream.map(|_| self.now);
+        if let Some(node) = needs.upstream {
+            let end = ProbeEnd {
+                node,
+                started: self.now,
+                answer: self.upstream,
+            };
+            self.under_way.push((self.now + self.takes, end));
+            let first = self.under_way.iter().map(|(ends, _)| *ends).min();
+            let waits = needs
+                .patience
+                .map_or(first, |patience| first.min(Some(self.now + patience)));
+            self.now = self.now.max(waits.unwrap_or_default());
+        }
+        let (ended, under_way) = std::mem::take(&mut self.under_way)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(ends, _)| *ends <= self.now);
+        self.under_way = under_way;
         let answers = self.local.recovery != RecoveryState::Unknown;
         let observation = Observation {
             now: self.now,
             local: self.local.clone(),
             nodes: answers.then(|| self.nodes.clone()),
             own_record_on_primary: None,
-            upstream: needs.upstream.map(|_| self.upstream),
+            started,
+            probes: ended.into_iter().map(|(_, end)| end).collect(),
             others: self
                 .others
                 .iter()
@@ -115,7 +140,9 @@ impl Daemon {
         if decision.actions.contains(&Action::ResetVotingStatus) {
             self.local.notification = None;
         }
-        self.now = decision.wake_at.max(self.now + Duration::from_millis(1));
+        let ends = self.under_way.iter().map(|(ends, _)| *ends).min();
+        let next = ends.map_or(decision.wake_at, |ends| ends.min(decision.wake_at));
+        self.now = next.max(self.now + Duration::from_millis(1));
         decision
     }
 

@@ -8,7 +8,7 @@ use crate::types::{NodeId, NodeType, RecoveryState};
 use super::action::{Action, Announcement, Where};
 use super::observation::{Answer, Finished, Notification, RecordChange, Verdict, describe, verdict};
 use super::rules::Rule;
-use super::state::{Attempts, Cause, Decision, LocalServer, Phase, Promotion};
+use super::state::{Cause, Decision, LocalServer, Phase, Promotion};
 use super::turn::Turn;
 
 /// How long a change of the own record may take to show in the local copy before it is asked for again.
@@ -35,7 +35,7 @@ impl Turn<'_> {
         match phase {
             Phase::Entering { search, until } => self.entering(search, until),
             Phase::Normal => self.normal(change),
-            Phase::Reconnecting(attempts) => self.reconnecting(attempts),
+            Phase::Reconnecting => self.reconnecting(),
             Phase::StoppingReceivers { own_done, until } => self.stopping_receivers(own_done, until),
             Phase::Electing { not_before } => self.electing(not_before),
             Phase::Validating { tally, until } => self.validating(tally, until),
@@ -47,33 +47,33 @@ impl Turn<'_> {
         }
     }
 
-    /// Takes note of the probe. Only a sighting of this very turn is published.
+    /// Takes note of the probes that were started and of those that ended. Only a sighting of this very turn is
+    /// published.
     fn take_evidence(&mut self) {
-        let Some(probe) = self.seen.upstream else {
-            return;
-        };
-        match verdict(&probe) {
-            Verdict::Up => {
-                self.next.last_up = Some(self.now);
-                self.next.down_since = None;
-                if let Some(upstream) = self.next.upstream
-                    && self.seen.local.recovery != RecoveryState::Unknown
-                {
-                    self.act(Action::SetUpstreamLastSeen(upstream));
-                }
-            }
-            Verdict::RefusesUs => self.next.down_since = None,
-            Verdict::Down => {
-                self.next.down_since.get_or_insert(self.now);
-            }
-            Verdict::Unknown => {}
+        if let Some(started) = self.seen.started {
+            self.next.attempts.start(started);
         }
-        self.next.last_probe = Some(probe);
+        let upstream = self.next.upstream;
+        for end in self.seen.probes.iter().filter(|end| Some(end.node) == upstream) {
+            if self.next.attempts.end(end.started, end.answer, self.now) {
+                self.upstream = Some(end.answer);
+            }
+        }
+        if self.upstream_is_up() {
+            self.next.last_up = Some(self.now);
+            if let Some(upstream) = upstream
+                && self.seen.local.recovery != RecoveryState::Unknown
+            {
+                self.act(Action::SetUpstreamLastSeen(upstream));
+            }
+        }
     }
 
-    /// A successor that says it is in recovery is none.
+    /// A successor that says it is in recovery is none, unless it was elected here and said that it was promoted.
     fn watch_successor(&mut self) {
-        let answer = self.next.successor.and_then(|node| self.seen.of(node));
+        let elected = self.next.waited_for.map(|(elected, _)| elected);
+        let successor = self.next.successor.filter(|node| Some(*node) != elected);
+        let answer = successor.and_then(|node| self.seen.of(node));
         if answer.is_some_and(|seen| seen.recovery == RecoveryState::Standby) {
             self.next.successor = None;
         }
@@ -233,8 +233,8 @@ impl Turn<'_> {
             return self.seek_upstream(search, until);
         };
         let title = self.next.title(upstream);
-        let Some(probe) = self.seen.upstream else {
-            return self.decide_at_once(Rule::UpstreamSought, format!("connecting to {title}"));
+        let Some(probe) = self.upstream else {
+            return self.decide_polling(Rule::UpstreamSought, format!("connecting to {title}"));
         };
         if self.upstream_was_demoted() && !search {
             self.watch(None);
@@ -315,8 +315,8 @@ impl Turn<'_> {
 
     fn normal(mut self, change: LocalChange) -> Decision {
         let title = self.upstream_title();
-        let Some(probe) = self.seen.upstream else {
-            return self.decide_at_once(Rule::UpstreamSeen, format!("{title} is to be probed"));
+        let Some(probe) = self.upstream else {
+            return self.upstream_awaited(&title);
         };
         if verdict(&probe) != Verdict::Up {
             return self.upstream_lost(&title, describe(&probe));
@@ -389,11 +389,6 @@ impl Turn<'_> {
     }
 
     fn upstream_lost(mut self, title: &str, how: &str) -> Decision {
-        let attempts = Attempts {
-            since: self.now,
-            made: 1,
-            next: self.now + self.settings.reconnect_interval,
-        };
         self.next.lost_at = Some(self.now);
         let to = if self.next.upstream_is_standby() {
             self.on_primary()
@@ -405,13 +400,22 @@ impl Turn<'_> {
         if !self.settings.automatic && !self.is_witness() {
             self.stand_aside();
         }
-        self.enter(Phase::Reconnecting(attempts));
-        let wait = if attempts.made >= self.settings.reconnect_attempts {
+        self.enter(Phase::Reconnecting);
+        let wait = if self.attempts_are_used_up() {
             Duration::ZERO
         } else {
-            super::turn::POLL.min(self.settings.reconnect_interval)
+            self.until_next_attempt()
         };
         self.decide(Rule::UpstreamLost, details, wait)
+    }
+
+    /// An answer that takes its time holds nothing up: the next attempt begins on the clock.
+    fn upstream_awaited(self, title: &str) -> Decision {
+        let begun = self.next.attempts.latest().unwrap_or(self.now);
+        let waited = self.now.saturating_sub(begun).as_secs_f64();
+        let wait = self.until_next_attempt();
+        let reason = format!("{title} has not answered for {waited:.1} s");
+        self.decide(Rule::UpstreamAwaited, reason, wait)
     }
 
     /// The upstream that the own record names since it has changed, confirmed by the primary's copy if that was read.

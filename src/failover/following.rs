@@ -8,7 +8,7 @@ use super::action::{Action, Where};
 use super::follower::adoption;
 use super::observation::{Answer, CommandEnd, Finished, RecordChange};
 use super::rules::Rule;
-use super::state::{Attempts, Cause, Decision, Follow, FollowStep, Phase};
+use super::state::{Cause, Decision, Follow, FollowStep, Phase};
 use super::turn::Turn;
 
 impl Turn<'_> {
@@ -49,28 +49,26 @@ impl Turn<'_> {
         if self.now < until {
             return self.decide_polling(Rule::FollowChecking, reason);
         }
-        if follow.cascaded || state != RecoveryState::Standby {
-            // Its word came after the upstream was lost, so it was promoted, even if it cannot be reached now.
+        let elected = self
+            .next
+            .waited_for
+            .is_some_and(|(elected, _)| elected == follow.target);
+        if follow.cascaded || elected || state != RecoveryState::Standby {
+            // Its word came after the upstream was lost, so it was promoted, even if it cannot be reached now, or if
+            // somebody else is the primary by now.
             self.next.successor = Some(follow.target);
             return self.follow_failed(follow, &reason);
         }
         self.notification_stale(reason)
     }
 
-    /// Goes back to where the notification was found: to the attempts, as far as the clock has taken them.
+    /// Goes back to where the notification was found: to the attempts, which went on meanwhile.
     fn notification_stale(mut self, reason: String) -> Decision {
-        let Some(since) = self.next.lost_at else {
+        if self.next.lost_at.is_none() {
             self.become_degraded(Cause::FollowFailed, Duration::ZERO);
             return self.decide_paced(Rule::NotificationStale, reason);
-        };
-        let interval = self.settings.reconnect_interval.max(Duration::from_millis(1));
-        let lasted = self.now.saturating_sub(since).as_millis() / interval.as_millis();
-        let made = u32::try_from(lasted).unwrap_or(u32::MAX).saturating_add(1);
-        self.enter(Phase::Reconnecting(Attempts {
-            since,
-            made: made.min(self.settings.reconnect_attempts.max(1)).saturating_sub(1),
-            next: self.now,
-        }));
+        }
+        self.enter(Phase::Reconnecting);
         self.decide_at_once(Rule::NotificationStale, reason)
     }
 

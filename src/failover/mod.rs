@@ -8,7 +8,7 @@
 //! ```text
 //! let mut state = State::new(own_id);
 //! loop {
-//!     let needs = state.needs(now());
+//!     let needs = state.needs(&settings, now());
 //!     let observation = gather(needs);             // everything at the same time, each with its deadline
 //!     let decision = failover::step(&settings, &state, &observation);
 //!     log(decision.rule, decision.reason);         // when the rule or the state's name changed
@@ -23,6 +23,9 @@
 //! * [`State::needs`] names the node to probe as upstream ([`Needs::upstream`], by `connection_check_type`; a
 //!   success with the server's recovery state) and the nodes to ask ([`Needs::ask`], one [`Seen`] each; those
 //!   out of recovery are also asked whether the own server could follow them). What was not asked is absent.
+//! * A probe runs beside the loop, within a deadline of its own. The turn that starts it says so
+//!   ([`Observation::started`]) and waits for the first answer for [`Needs::patience`]. The end of each is
+//!   given once, in [`Observation::probes`]; one that comes between two turns makes the next one due at once.
 //! * Actions whose documentation says *(result)* run beside the loop. Their result is given once, in
 //!   [`Observation::finished`] of the next turn. The core has its own limit for each and never waits for ever;
 //!   a result that comes later than that is ignored, except a promotion's, which is judged by the server's
@@ -40,6 +43,7 @@
 
 mod action;
 mod alarms;
+mod attempts;
 mod degraded;
 #[cfg(test)]
 mod driven;
@@ -49,6 +53,7 @@ mod election_tests;
 mod follower;
 mod following;
 mod manual;
+mod needs;
 mod observation;
 mod primary;
 mod promoting;
@@ -71,17 +76,18 @@ use crate::types::NodeType;
 
 pub use action::{Action, Announcement, Where};
 pub use alarms::Alarm;
+pub use attempts::{Answered, Attempts};
 pub use election::Tally;
 pub use manual::manual;
+pub use needs::Needs;
 pub use observation::{
-    Answer, CommandEnd, ConnectFailure, Finished, Local, Node, Notification, Observation, Probe, RecordChange, Seen,
-    Verdict, describe, verdict,
+    Answer, CommandEnd, ConnectFailure, Finished, Local, Node, Notification, Observation, Probe, ProbeEnd,
+    RecordChange, Seen, Verdict, describe, verdict,
 };
 pub use rules::Rule;
 pub use settings::Settings;
 pub use state::{
-    Attempts, Cause, Decision, Follow, FollowStep, LocalServer, Mode, Needs, Phase, PrimaryPhase, Promotion, Resume,
-    State,
+    Cause, Decision, Follow, FollowStep, LocalServer, Mode, Phase, PrimaryPhase, Promotion, Resume, State,
 };
 
 /// Decides one turn.

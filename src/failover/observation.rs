@@ -73,6 +73,17 @@ impl From<&NodeRecord> for Node {
 /// kind of "no". A query on a kept connection that met its deadline is [`ConnectFailure::Silent`].
 pub type Probe = Result<RecoveryState, ConnectFailure>;
 
+/// The end of a probe, given once, in the first turn after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeEnd {
+    /// Whom it asked.
+    pub node: NodeId,
+    /// When it was started.
+    pub started: Duration,
+    /// What it found.
+    pub answer: Probe,
+}
+
 /// What a probe is evidence of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
@@ -287,8 +298,10 @@ pub struct Observation {
     pub nodes: Option<Vec<Node>>,
     /// The own record as the primary shows it, if there is a connection to it and it was read.
     pub own_record_on_primary: Option<Node>,
-    /// The probe of [`super::Needs::upstream`], if that asked for one.
-    pub upstream: Option<Probe>,
+    /// When this turn started a probe of [`super::Needs::upstream`], if that asked for one.
+    pub started: Option<Duration>,
+    /// The probes that ended since the last turn, in the order of their ends.
+    pub probes: Vec<ProbeEnd>,
     /// The answers of [`super::Needs::ask`], in any order.
     pub others: Vec<Seen>,
     /// Results of actions that ended since the last turn.

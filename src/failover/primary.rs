@@ -1,16 +1,18 @@
 //! Primary mode: watches the own server. It never looks at other nodes while the own one is a primary.
 
+use std::time::Duration;
+
 use crate::exit_code::ExitCode;
 use crate::types::{NodeId, NodeType, RecoveryState};
 
 use super::action::{Action, Where};
 use super::observation::{Finished, RecordChange};
 use super::rules::Rule;
-use super::state::{Attempts, Decision, LocalServer, Mode, Phase, PrimaryPhase};
-use super::turn::{POLL, Turn};
+use super::state::{Decision, LocalServer, Mode, Phase, PrimaryPhase};
+use super::turn::Turn;
 
 /// How long a change of the own record on the new primary may take before another try.
-const JOIN_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+const JOIN_LIMIT: Duration = Duration::from_secs(30);
 
 impl Turn<'_> {
     pub(super) fn primary(self, phase: PrimaryPhase) -> Decision {
@@ -20,7 +22,7 @@ impl Turn<'_> {
             (RecoveryState::Standby, PrimaryPhase::Searching) => self.search_primary(),
             (RecoveryState::Standby, PrimaryPhase::Joining { primary, until }) => self.joining(primary, until),
             (RecoveryState::Standby, _) => self.demoted(),
-            (RecoveryState::Unknown, PrimaryPhase::Reconnecting(attempts)) => self.try_own_server(attempts),
+            (RecoveryState::Unknown, PrimaryPhase::Reconnecting { until }) => self.try_own_server(until),
             (RecoveryState::Unknown, PrimaryPhase::Degraded) => self.await_own_server(),
             (RecoveryState::Unknown, _) => self.own_server_lost(),
         }
@@ -52,37 +54,28 @@ impl Turn<'_> {
 
     fn own_server_lost(mut self) -> Decision {
         self.next.lost_at = Some(self.now);
-        self.next.mode = Mode::Primary(PrimaryPhase::Reconnecting(Attempts {
-            since: self.now,
-            made: 1,
-            next: self.now + self.settings.reconnect_interval,
-        }));
+        let until = self.now + self.settings.reconnect_time();
+        self.next.mode = Mode::Primary(PrimaryPhase::Reconnecting { until });
         let details = format!("{} does not answer", self.next.title(self.next.own));
         self.announce("repmgrd_local_disconnect", true, Where::Nowhere, details.clone());
         self.decide_polling(Rule::PrimaryLost, details)
     }
 
-    fn try_own_server(mut self, mut attempts: Attempts) -> Decision {
-        if self.now >= attempts.next {
-            attempts.made += 1;
-            attempts.next = (attempts.since + self.settings.reconnect_interval * attempts.made).max(self.now);
+    /// The own server is asked each turn, so only the time counts that the attempts are given.
+    fn try_own_server(mut self, until: Duration) -> Decision {
+        if self.now < until {
+            let left = until - self.now;
+            let reason = format!("the local server does not answer; {:.0} s left", left.as_secs_f64());
+            let wait = left.min(self.settings.polling());
+            return self.decide(Rule::PrimaryAwaited, reason, wait);
         }
-        let limit = self.settings.reconnect_attempts.max(1);
-        if attempts.made >= limit {
-            self.next.mode = Mode::Primary(PrimaryPhase::Degraded);
-            self.next.degraded_since = Some(self.now);
-            return self.decide_paced(
-                Rule::PrimaryGivenUp,
-                format!("the local server did not answer to {} attempts", attempts.made),
-            );
-        }
-        self.next.mode = Mode::Primary(PrimaryPhase::Reconnecting(attempts));
-        let reason = format!("attempt {} of {limit} to reach the local server failed", attempts.made);
-        let wait = attempts
-            .next
-            .saturating_sub(self.now)
-            .min(self.settings.monitor_interval);
-        self.decide(Rule::PrimaryAwaited, reason, wait.max(POLL / 10))
+        self.next.mode = Mode::Primary(PrimaryPhase::Degraded);
+        self.next.degraded_since = Some(self.now);
+        let lasted = self.next.lost_at.map_or(0, |lost| (self.now - lost).as_secs());
+        self.decide_paced(
+            Rule::PrimaryGivenUp,
+            format!("the local server has not answered for {lasted} s"),
+        )
     }
 
     fn await_own_server(self) -> Decision {
@@ -114,7 +107,7 @@ impl Turn<'_> {
         self.decide_polling(Rule::NewPrimaryFound, reason)
     }
 
-    fn joining(mut self, primary: NodeId, until: std::time::Duration) -> Decision {
+    fn joining(mut self, primary: NodeId, until: Duration) -> Decision {
         let title = self.next.title(primary);
         let result = self.result(|finished| match finished {
             Finished::BecameStandby(change) => Some(*change),

@@ -39,7 +39,7 @@ impl Turn<'_> {
         }
         if self.now < until {
             let left = until - self.now;
-            let wait = left.min(super::turn::POLL);
+            let wait = left.min(self.settings.polling());
             return self.decide(
                 Rule::PromotionDelayed,
                 format!("{:.1} s left", left.as_secs_f64()),

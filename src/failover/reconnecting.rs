@@ -5,47 +5,70 @@ use std::time::Duration;
 use crate::types::RecoveryState;
 
 use super::action::{Action, Where};
-use super::observation::{Answer, Notification, Verdict, describe};
+use super::observation::{Answer, Notification, Verdict, verdict};
 use super::rules::Rule;
-use super::state::{Attempts, Cause, Decision, Follow, FollowStep, Phase};
-use super::turn::{POLL, Turn};
+use super::state::{Cause, Decision, Follow, FollowStep, Phase};
+use super::turn::Turn;
 
 /// How long a node that is to be followed may take to show that it is a primary.
 pub(super) const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
 impl<'a> Turn<'a> {
-    pub(super) fn reconnecting(mut self, mut attempts: Attempts) -> Decision {
+    pub(super) fn reconnecting(self) -> Decision {
         if self.upstream_is_up() {
             return self.upstream_back();
-        }
-        if self.seen.upstream.is_some() {
-            attempts.made += 1;
-            attempts.next = (attempts.since + self.settings.reconnect_interval * attempts.made).max(self.now);
-            self.enter(Phase::Reconnecting(attempts));
         }
         let turn = match self.notified() {
             Ok(turn) => turn,
             Err(decision) => return *decision,
         };
-        let limit = turn.settings.reconnect_attempts.max(1);
-        if attempts.made < limit {
-            return turn.try_on(attempts, limit);
+        if turn.attempts_are_used_up() {
+            turn.attempts_used_up()
+        } else {
+            turn.try_on()
         }
-        turn.attempts_used_up(attempts)
     }
 
-    fn try_on(self, attempts: Attempts, limit: u32) -> Decision {
-        let how = self.next.last_probe.as_ref().map_or("was not probed", describe);
-        let reason = format!("{} {how}: attempt {} of {limit}", self.upstream_title(), attempts.made);
-        let wait = attempts.next.saturating_sub(self.now).min(POLL);
+    /// Whether all attempts have failed, the last of them started when the last one is due.
+    pub(super) fn attempts_are_used_up(&self) -> bool {
+        let settings = self.settings;
+        self.next
+            .attempts
+            .used_up(settings.reconnect_attempts.max(1), settings.reconnect_time())
+    }
+
+    /// Whether all attempts found the upstream down, one after the other, for as long as all together take.
+    pub(super) fn down_long_enough(&self) -> bool {
+        let settings = self.settings;
+        self.next
+            .attempts
+            .found_down(settings.reconnect_attempts.max(1), settings.reconnect_time())
+    }
+
+    /// The time until an attempt is to be started, or what is awaited meanwhile to be looked at.
+    pub(super) fn until_next_attempt(&self) -> Duration {
+        let next = self.next.attempts.next(self.settings.attempt_interval());
+        let polling = self.settings.polling();
+        // What could not be started is tried again at the pace of what is awaited.
+        Some(next.saturating_sub(self.now))
+            .filter(|wait| !wait.is_zero())
+            .map_or(polling, |wait| wait.min(polling))
+    }
+
+    fn try_on(self) -> Decision {
+        let limit = self.settings.reconnect_attempts.max(1);
+        let ended = self.next.attempts.ended().min(limit);
+        let reason = format!("{} {}: attempt {ended} of {limit}", self.upstream_title(), self.how());
+        let wait = self.until_next_attempt();
         self.decide(Rule::UpstreamTried, reason, wait)
     }
 
-    fn attempts_used_up(mut self, mut attempts: Attempts) -> Decision {
+    /// The attempts go on until there is something to decide by.
+    fn attempts_used_up(mut self) -> Decision {
         let title = self.upstream_title();
-        let how = self.next.last_probe.as_ref().map_or("was not probed", describe);
+        let how = self.how();
         let rerun = self.settings.rerun_interval;
-        match self.next.last_probe.as_ref().map(super::observation::verdict) {
+        match self.next.attempts.last().map(|last| verdict(&last.answer)) {
             Some(Verdict::RefusesUs) => {
                 self.become_degraded(Cause::RefusesUs, rerun);
                 return self.decide_paced(Rule::UpstreamRefuses, format!("{title} {how}"));
@@ -57,10 +80,7 @@ impl<'a> Turn<'a> {
             }
         }
         if !self.down_long_enough() {
-            attempts.next = attempts.next.min(self.now + self.settings.monitor_interval);
-            self.enter(Phase::Reconnecting(attempts));
-            let limit = self.settings.reconnect_attempts;
-            return self.try_on(attempts, limit);
+            return self.try_on();
         }
         if self.is_witness() {
             let until = self.now + self.settings.notification_timeout;
@@ -82,7 +102,7 @@ impl<'a> Turn<'a> {
         if self.next.upstream_is_standby() {
             return self.cascaded_lost(&title, how);
         }
-        let reason = format!("{title} {how}: {} attempts failed", attempts.made);
+        let reason = format!("{title} {how}: {} attempts failed", self.next.attempts.ended());
         if self.settings.disconnect_receivers {
             self.next.receiver_stopped = true;
             self.act(Action::StopWalReceiver);
@@ -118,18 +138,11 @@ impl<'a> Turn<'a> {
         self.decide_at_once(Rule::CascadedFollow, reason)
     }
 
-    /// Whether each probe found the upstream down for as long as all attempts together take.
-    pub(super) fn down_long_enough(&self) -> bool {
-        self.next
-            .down_since
-            .is_some_and(|since| self.now.saturating_sub(since) >= self.settings.reconnect_time())
-    }
-
     pub(super) fn begin_election(mut self, reason: String) -> Decision {
         let not_before = self.now + self.settings.failover_delay;
         self.next.resume = super::state::Resume::NotAsked;
         self.enter(Phase::Electing { not_before });
-        let wait = self.settings.failover_delay;
+        let wait = self.settings.failover_delay.min(self.settings.polling());
         self.decide(Rule::ElectionBegins, reason, wait)
     }
 
@@ -189,7 +202,7 @@ impl<'a> Turn<'a> {
             && !self.next.upstream_is_standby()
             && self.next.last_up.is_some()
             && self.next.successor.is_none()
-            && self.next.last_probe.as_ref().map(super::observation::verdict) == Some(Verdict::Down);
+            && self.next.attempts.last().map(|last| verdict(&last.answer)) == Some(Verdict::Down);
         if !votes {
             let reason = format!("{told}, but this node takes no part");
             return Err(Box::new(self.decide_polling(Rule::NotificationDiscarded, reason)));

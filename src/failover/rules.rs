@@ -68,6 +68,8 @@ rules! {
         "The upstream was not there when monitoring began: wait for it, as it may be slower to boot.";
     UpstreamSeen = "upstream-seen", "normal" => "same",
         "The upstream is there.";
+    UpstreamAwaited = "upstream-awaited", "normal" => "same",
+        "The upstream has not answered yet; the next attempt begins on the clock.";
     LocalServerLost = "local-server-lost", "normal" => "same",
         "The own server does not answer; a restart takes less than the time of grace.";
     LocalServerInactive = "local-server-inactive", "normal" => "same",
@@ -82,15 +84,15 @@ rules! {
         "The notification is of no use here: it is too old, or names this node, or the upstream, or may not be followed.";
     RecordMoved = "record-moved", "normal, degraded" => "entering",
         "The own record names another upstream now.";
-    UpstreamDemoted = "upstream-demoted", "normal, reconnecting, electing, validating, promoting, waiting, voting again, following, degraded" => "entering",
+    UpstreamDemoted = "upstream-demoted", "normal, reconnecting, stopping receivers, electing, validating, promoting, waiting, voting again, following, degraded" => "entering",
         "The upstream was the primary and is a standby now: find the new primary.";
     UpstreamLost = "upstream-lost", "normal" => "reconnecting",
-        "A probe of the upstream failed: the first attempt.";
+        "A probe of the upstream failed: that was the first attempt.";
     UpstreamTried = "upstream-tried", "reconnecting" => "same",
         "The upstream is still not there; attempts are left.";
     UpstreamBack = "upstream-back", "reconnecting, stopping receivers, electing, validating, waiting, voting again, following, degraded" => "normal",
         "The upstream is there again.";
-    UpstreamRefuses = "upstream-refuses", "reconnecting, electing" => "degraded",
+    UpstreamRefuses = "upstream-refuses", "reconnecting, electing, validating, promoting" => "degraded",
         "A server is there and does not let this node in, which is no reason for a failover.";
     UpstreamUnknown = "upstream-unknown", "reconnecting, electing" => "degraded",
         "Nothing can be said about the upstream, which is no reason for a failover.";
@@ -112,7 +114,7 @@ rules! {
     ElectionBegins = "election-begins", "reconnecting, stopping receivers, voting again" => "electing",
         "The primary is lost: ask the siblings.";
     ElectionDelayed = "election-delayed", "electing" => "same",
-        "failover_delay has not passed.";
+        "failover_delay has not passed, or the last answer of the primary is too old to go by.";
     ReplayResuming = "replay-resuming", "electing" => "same",
         "WAL replay is paused on this node: resume it before the election.";
     NoCandidate = "no-candidate", "electing" => "waiting",

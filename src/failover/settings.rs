@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::config::{Config, FailoverMode};
 use crate::types::NodeId;
 
+/// No attempt is started sooner after the one before, whatever `reconnect_interval` says.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
 /// The part of the configuration that this room knows. Made from [`Config`] at start and at each reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -90,27 +93,30 @@ impl Settings {
     }
 
     /// The longest time from the loss of the primary to the decision who is to be promoted, while the own server and
-    /// the other nodes answer: the pace of monitoring, all attempts, the delays that are set, and the last look.
-    /// `probe` is how long a probe of a silent primary takes.
-    pub fn longest_to_decision(&self, probe: Duration) -> Duration {
-        let more = self.reconnect_attempts.saturating_sub(1);
-        let attempts = if more == 0 {
-            Duration::ZERO
-        } else {
-            // An attempt begins on the clock, but not before the one before has ended.
-            self.reconnect_interval + self.reconnect_interval.max(probe) * (more - 1) + probe
-        };
+    /// the other nodes answer: the pace of monitoring, all attempts, and the delays that are set. `attempt` is how
+    /// long one attempt takes to fail; attempts overlap, so it counts once.
+    pub fn longest_to_decision(&self, attempt: Duration) -> Duration {
         let receivers = if self.disconnect_receivers {
             self.command_timeout + self.siblings_disconnect_timeout
         } else {
             Duration::ZERO
         };
-        self.monitor_interval + probe + attempts + receivers + self.failover_delay + probe
+        self.monitor_interval + self.reconnect_time() + attempt + receivers + self.failover_delay
     }
 
-    /// From the first failed probe to the start of the last attempt.
+    /// From the start of one attempt to the start of the next.
+    pub fn attempt_interval(&self) -> Duration {
+        self.reconnect_interval.max(SHORTEST_INTERVAL)
+    }
+
+    /// From the start of the first attempt to the start of the last one.
     pub fn reconnect_time(&self) -> Duration {
-        self.reconnect_interval * self.reconnect_attempts.saturating_sub(1)
+        self.attempt_interval() * self.reconnect_attempts.saturating_sub(1)
+    }
+
+    /// The time within which something that is awaited is looked at again.
+    pub fn polling(&self) -> Duration {
+        Duration::from_secs(1).min(self.monitor_interval)
     }
 }
 
@@ -130,18 +136,18 @@ mod tests {
     fn the_longest_time_to_a_decision_follows_from_the_settings() {
         // Two seconds to notice, five times ten between the attempts.
         assert_eq!(longest(|_| (), 0), 52_000);
-        // A silent host costs the first probe, the last attempt and the last look.
-        assert_eq!(longest(|_| (), 2_000), 58_000);
+        // A silent host costs the last attempt.
+        assert_eq!(longest(|_| (), 2_000), 54_000);
         let quick = |config: &mut Config| {
             config.monitor_interval_secs = Duration::from_millis(500);
             config.reconnect_attempts = 3;
             config.reconnect_interval = Duration::from_millis(500);
         };
         assert_eq!(longest(quick, 0), 1_500);
-        // Attempts that last longer than the interval follow one another.
-        assert_eq!(longest(quick, 2_000), 500 + 2_000 + 500 + 2_000 + 2_000 + 2_000);
+        // Attempts that last longer than the interval overlap.
+        assert_eq!(longest(quick, 2_000), 3_500);
         for attempts in [0, 1] {
-            assert_eq!(longest(|config| config.reconnect_attempts = attempts, 1_000), 4_000);
+            assert_eq!(longest(|config| config.reconnect_attempts = attempts, 1_000), 3_000);
         }
         assert_eq!(
             longest(|config| config.failover_delay = Duration::from_secs(7), 0),

@@ -1,14 +1,15 @@
-//! What a daemon remembers from one turn to the next, and what it wants to know in the next one.
+//! What a daemon remembers from one turn to the next.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::types::{NodeId, NodeType, RecoveryState};
+use crate::types::{NodeId, NodeType};
 
 use super::action::Action;
 use super::alarms::Alarm;
+use super::attempts::Attempts;
 use super::election::Tally;
-use super::observation::{CommandEnd, Node, Notification, Probe};
+use super::observation::{CommandEnd, Node, Notification};
 use super::rules::Rule;
 
 /// Everything a daemon remembers. Nothing of it outlives the process.
@@ -24,12 +25,10 @@ pub struct State {
     pub upstream: Option<NodeId>,
     /// The upstream in the own record when the upstream was chosen; only a *change* of the record moves the daemon.
     pub recorded_upstream: Option<NodeId>,
-    /// The last probe of the upstream.
-    pub last_probe: Option<Probe>,
+    /// The probes of the upstream.
+    pub attempts: Attempts,
     /// When the upstream was last seen up.
     pub last_up: Option<Duration>,
-    /// Since when each probe found the upstream down (not refusing, not unknown).
-    pub down_since: Option<Duration>,
     /// When the upstream was lost, that is, when its loss was announced.
     pub lost_at: Option<Duration>,
     /// Since when monitoring is degraded; kept through elections until the upstream is there again.
@@ -114,8 +113,11 @@ pub enum Mode {
 pub enum PrimaryPhase {
     /// The own server answers and is a primary.
     Normal,
-    /// The own server does not answer; it is tried.
-    Reconnecting(Attempts),
+    /// The own server does not answer; it is tried each turn.
+    Reconnecting {
+        /// When to give it up.
+        until: Duration,
+    },
     /// The own server did not answer in time; it is watched further.
     Degraded,
     /// The own server is a standby now; its primary is searched.
@@ -127,17 +129,6 @@ pub enum PrimaryPhase {
         /// When to search again.
         until: Duration,
     },
-}
-
-/// Tries to reach a lost server, started on the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempts {
-    /// When the first one failed.
-    pub since: Duration,
-    /// How many were made.
-    pub made: u32,
-    /// When the next one is due.
-    pub next: Duration,
 }
 
 /// Phases of a standby's or witness's daemon.
@@ -153,7 +144,7 @@ pub enum Phase {
     /// The upstream is there.
     Normal,
     /// The upstream is lost; it is tried.
-    Reconnecting(Attempts),
+    Reconnecting,
     /// The WAL receivers are being stopped before an election.
     StoppingReceivers {
         /// Whether the own one has been dealt with.
@@ -320,15 +311,6 @@ impl Cause {
     }
 }
 
-/// What the next turn has to find out beside the own server.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Needs {
-    /// Probe this node by `connection_check_type`, with its recovery state.
-    pub upstream: Option<NodeId>,
-    /// Ask these nodes, all at the same time.
-    pub ask: Vec<NodeId>,
-}
-
 /// What one turn decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -353,9 +335,8 @@ impl State {
             nodes: Vec::new(),
             upstream: None,
             recorded_upstream: None,
-            last_probe: None,
+            attempts: Attempts::default(),
             last_up: None,
-            down_since: None,
             lost_at: None,
             degraded_since: None,
             local: LocalServer::Up,
@@ -448,7 +429,7 @@ impl State {
             Mode::Starting => "starting",
             Mode::Primary(phase) => match phase {
                 PrimaryPhase::Normal => "primary: normal",
-                PrimaryPhase::Reconnecting(_) => "primary: reconnecting",
+                PrimaryPhase::Reconnecting { .. } => "primary: reconnecting",
                 PrimaryPhase::Degraded => "primary: degraded",
                 PrimaryPhase::Searching => "primary: searching",
                 PrimaryPhase::Joining { .. } => "primary: joining",
@@ -456,7 +437,7 @@ impl State {
             Mode::Standby(phase) | Mode::Witness(phase) => match phase {
                 Phase::Entering { .. } => "entering",
                 Phase::Normal => "normal",
-                Phase::Reconnecting(_) => "reconnecting",
+                Phase::Reconnecting => "reconnecting",
                 Phase::StoppingReceivers { .. } => "stopping receivers",
                 Phase::Electing { .. } => "electing",
                 Phase::Validating { .. } => "validating",
@@ -466,56 +447,6 @@ impl State {
                 Phase::VotingAgain { .. } => "voting again",
                 Phase::Degraded { .. } => "degraded",
             },
-        }
-    }
-
-    /// What the turn that begins at `now` has to find out.
-    pub fn needs(&self, now: Duration) -> Needs {
-        let others = || {
-            self.nodes
-                .iter()
-                .filter(|node| node.id != self.own && self.may_be_primary(node))
-                .map(|node| node.id)
-                .collect::<Vec<_>>()
-        };
-        let siblings = || {
-            self.upstream
-                .map(|upstream| self.siblings(upstream))
-                .unwrap_or_default()
-        };
-        let (probe, ask) = match &self.mode {
-            Mode::Starting => (false, Vec::new()),
-            Mode::Primary(PrimaryPhase::Searching) => (false, others()),
-            Mode::Primary(_) => (false, self.look_around(now)),
-            Mode::Standby(phase) | Mode::Witness(phase) => match phase {
-                Phase::Entering { .. } if self.upstream.is_some() => (true, Vec::new()),
-                Phase::Entering { .. } => (false, others()),
-                Phase::Normal => (true, self.look_around(now)),
-                Phase::Reconnecting(attempts) => (now >= attempts.next, Vec::new()),
-                Phase::StoppingReceivers { .. } => (false, siblings()),
-                Phase::Electing { not_before } if now < *not_before => (false, Vec::new()),
-                Phase::Electing { .. } => (true, siblings()),
-                Phase::Validating { .. } => (true, others()),
-                Phase::Promoting(Promotion::Verifying { .. }) => (true, others()),
-                Phase::Promoting(Promotion::Delayed { .. }) => (true, others()),
-                Phase::Promoting(Promotion::Running { .. }) => (false, Vec::new()),
-                Phase::Waiting { .. } => (true, Vec::new()),
-                Phase::Following(follow) => (true, vec![follow.target]),
-                Phase::VotingAgain { .. } => (true, Vec::new()),
-                Phase::Degraded { .. } => (self.upstream.is_some(), others()),
-            },
-        };
-        Needs {
-            upstream: self.upstream.filter(|_| probe),
-            ask,
-        }
-    }
-
-    /// What the last probe said of the own or another server's role, unknown if there was none.
-    pub fn upstream_recovery(&self) -> RecoveryState {
-        match self.last_probe {
-            Some(Ok(recovery)) => recovery,
-            _ => RecoveryState::Unknown,
         }
     }
 }

@@ -6,18 +6,18 @@ use crate::exit_code::ExitCode;
 use crate::types::{NodeId, NodeType, RecoveryState};
 
 use super::action::{Action, Announcement, Where};
-use super::observation::{Answer, Finished, Node, Observation, Verdict, verdict};
+use super::attempts::Attempts;
+use super::observation::{Answer, Finished, Node, Observation, Probe, Verdict, describe, verdict};
 use super::rules::Rule;
 use super::settings::Settings;
 use super::state::{Cause, Decision, LocalServer, Mode, Phase, PrimaryPhase, State};
-
-/// The time within which something that is awaited is looked at again.
-pub(super) const POLL: Duration = Duration::from_secs(1);
 
 /// One turn: what is known, and what has been collected so far.
 pub(super) struct Turn<'a> {
     pub settings: &'a Settings,
     pub seen: &'a Observation,
+    /// What this turn learned of the upstream: the newest answer that came since the last one.
+    pub upstream: Option<Probe>,
     pub next: State,
     pub actions: Vec<Action>,
     pub now: Duration,
@@ -32,6 +32,7 @@ impl<'a> Turn<'a> {
         Turn {
             settings,
             seen,
+            upstream: None,
             next,
             actions: Vec::new(),
             now: seen.now,
@@ -68,15 +69,21 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The decision at the pace of monitoring.
+    /// The decision at the pace of monitoring, which counts from the start of the last probe.
     pub fn decide_paced(self, rule: Rule, reason: impl Into<String>) -> Decision {
         let wait = self.settings.monitor_interval;
-        self.decide(rule, reason, wait)
+        let passed = self
+            .next
+            .attempts
+            .latest()
+            .map(|latest| self.now.saturating_sub(latest));
+        let passed = passed.filter(|passed| *passed < wait).unwrap_or_default();
+        self.decide(rule, reason, wait - passed)
     }
 
     /// The decision while something is awaited.
     pub fn decide_polling(self, rule: Rule, reason: impl Into<String>) -> Decision {
-        let wait = POLL.min(self.settings.monitor_interval);
+        let wait = self.settings.polling();
         self.decide(rule, reason, wait)
     }
 
@@ -90,19 +97,20 @@ impl<'a> Turn<'a> {
         self.seen.finished.iter().find_map(pick)
     }
 
-    /// The verdict on this turn's probe of the upstream, if there was one.
-    pub fn probed(&self) -> Option<Verdict> {
-        self.seen.upstream.as_ref().map(verdict)
+    /// Whether a probe that ended since the last turn found the upstream up.
+    pub fn upstream_is_up(&self) -> bool {
+        self.upstream.as_ref().map(verdict) == Some(Verdict::Up)
     }
 
-    /// Whether this turn's probe found the upstream up.
-    pub fn upstream_is_up(&self) -> bool {
-        self.probed() == Some(Verdict::Up)
+    /// What the newest answer said of the upstream, for reasons.
+    pub fn how(&self) -> &'static str {
+        let last = self.next.attempts.last();
+        last.map_or("was not probed", |last| describe(&last.answer))
     }
 
     /// Whether the upstream, registered as a primary, says that it is in recovery.
     pub fn upstream_was_demoted(&self) -> bool {
-        !self.next.upstream_is_standby() && self.seen.upstream == Some(Ok(RecoveryState::Standby))
+        !self.next.upstream_is_standby() && self.upstream == Some(Ok(RecoveryState::Standby))
     }
 
     /// The upstream's title, for reasons.
@@ -159,7 +167,6 @@ impl<'a> Turn<'a> {
         self.release_receiver();
         self.stand_again();
         self.next.lost_at = None;
-        self.next.down_since = None;
         self.next.degraded_since = None;
         self.next.passed_over.clear();
         self.next.successor = None;
@@ -183,9 +190,8 @@ impl<'a> Turn<'a> {
     pub fn watch(&mut self, upstream: Option<NodeId>) {
         self.next.upstream = upstream;
         self.next.recorded_upstream = self.own().and_then(|own| own.upstream);
-        self.next.last_probe = None;
+        self.next.attempts = Attempts::default();
         self.next.last_up = None;
-        self.next.down_since = None;
     }
 
     /// Begins primary mode.
@@ -251,7 +257,8 @@ impl<'a> Turn<'a> {
             .map(|seen| seen.node)
     }
 
-    /// Why this node must not go on to be promoted, as far as its own server and the pause tell.
+    /// Why this node must not go on to be promoted, as far as its own server, the pause and what this turn learned of
+    /// the upstream tell.
     pub fn unfit(&self) -> Option<(Rule, Cause, &'static str)> {
         if self.seen.local.recovery == RecoveryState::Unknown {
             return Some((
@@ -259,6 +266,10 @@ impl<'a> Turn<'a> {
                 Cause::LocalServer,
                 "the local server does not answer",
             ));
+        }
+        if self.upstream.as_ref().map(verdict) == Some(Verdict::RefusesUs) {
+            let reason = "the upstream is there and does not let this node in";
+            return Some((Rule::UpstreamRefuses, Cause::RefusesUs, reason));
         }
         (self.seen.local.paused != Answer::No).then_some((
             Rule::FailoverPaused,

@@ -14,6 +14,9 @@ use super::turn::Turn;
 
 impl Turn<'_> {
     pub(super) fn stopping_receivers(mut self, own_done: bool, until: Duration) -> Decision {
+        if self.upstream_is_up() {
+            return self.upstream_back();
+        }
         let result = self.result(|finished| match finished {
             Finished::WalReceiverStopped(stopped) => Some(*stopped),
             _ => None,
@@ -52,14 +55,26 @@ impl Turn<'_> {
         }) {
             self.next.resume = if worked { Resume::Done } else { Resume::Failed };
         }
-        let Some(probe) = self.seen.upstream else {
-            let wait = not_before.saturating_sub(self.now);
+        if self.upstream_is_up() {
+            return self.upstream_back();
+        }
+        if self.now < not_before {
+            let wait = (not_before - self.now).min(self.settings.polling());
             return self.decide(Rule::ElectionDelayed, "failover_delay has not passed", wait);
-        };
+        }
         let title = self.upstream_title();
+        let fresh = self
+            .next
+            .attempts
+            .last()
+            .filter(|_| self.next.upstream_is_fresh(self.now));
+        let Some(probe) = fresh.map(|last| last.answer) else {
+            return self.decide_polling(Rule::ElectionDelayed, format!("{title} is probed once more"));
+        };
         let rerun = self.settings.rerun_interval;
         match verdict(&probe) {
-            Verdict::Up => return self.upstream_back(),
+            // A node that has seen it since would have said so; this one must not go by what it saw before.
+            Verdict::Up => return self.decide_polling(Rule::ElectionDelayed, format!("{title} was up a moment ago")),
             Verdict::Down => {}
             Verdict::RefusesUs => {
                 self.become_degraded(Cause::RefusesUs, rerun);

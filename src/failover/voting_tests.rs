@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::action::{Action, Where};
-use super::driven::{Daemon, REFUSED, announced, node, seen};
+use super::driven::{Daemon, REFUSED, UP, announced, node, seen};
 use super::observation::{Answer, CommandEnd, ConnectFailure, Finished, Notification, Seen};
 use super::rules::Rule;
 use crate::types::{Lsn, NodeId, NodeType, RecoveryState};
@@ -229,12 +229,21 @@ fn failover_delay_is_kept() {
     let mut daemon = Daemon::watching(|config| config.failover_delay = Duration::from_secs(7));
     daemon.upstream = REFUSED;
     let begins = daemon.until(Rule::ElectionBegins);
-    let due = begins.wake_at;
-    // A result that has nothing to do with it wakes the daemon early.
-    daemon.now -= Duration::from_secs(3);
-    assert_eq!(daemon.turn().rule, Rule::ElectionDelayed);
-    assert_eq!(daemon.now, due);
-    daemon.until(Rule::ElectionWon);
+    let began = begins.wake_at - daemon.settings.polling();
+    daemon.until(Rule::ElectionDelayed);
+    let won = daemon.until(Rule::ElectionWon);
+    let lasted = won.wake_at - daemon.settings.polling() - began;
+    assert!(
+        lasted >= Duration::from_secs(7) && lasted < Duration::from_secs(8),
+        "{lasted:?}"
+    );
+
+    // The primary is looked at meanwhile.
+    let mut daemon = Daemon::watching(|config| config.failover_delay = Duration::from_secs(7));
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionDelayed);
+    daemon.upstream = UP;
+    assert_eq!(daemon.turn().rule, Rule::UpstreamBack);
 }
 
 #[test]

@@ -4,13 +4,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use repmgr::failover::{
-    self, Action, Answer, CommandEnd, ConnectFailure, Finished, Local, Needs, Notification, Observation, RecordChange,
-    Seen, State, Where,
+    self, Action, Answer, CommandEnd, ConnectFailure, Finished, Local, Needs, Node, Notification, Observation,
+    ProbeEnd, RecordChange, Seen, State, Where,
 };
 use repmgr::types::{Lsn, NodeId, NodeType, RecoveryState, TimelineId};
 
 use crate::invariants;
+use crate::scenario::TROUBLE;
 use crate::world::{CONNECT_TIMEOUT, Event, World};
+
+/// How long a probe may take in all, in milliseconds.
+const ATTEMPT_LIMIT: u64 = 2000;
+/// How long it waits for a host that sends no packets.
+const HANDSHAKE_LIMIT: u64 = 1500;
 
 pub struct Daemon {
     pub generation: u64,
@@ -22,6 +28,9 @@ pub struct Daemon {
     pub turn_ends: u64,
     pub seen: Observation,
     pub results: Vec<Finished>,
+    /// The probes that have ended, and the own record as the last of them saw it.
+    pub ended: Vec<ProbeEnd>,
+    pub own_record: Option<Node>,
     /// When `name()` last changed, for the limit on transitional states.
     pub in_state_since: u64,
     /// Turns within the current second.
@@ -36,7 +45,8 @@ fn nothing_seen() -> Observation {
         local: Local::silent(),
         nodes: None,
         own_record_on_primary: None,
-        upstream: None,
+        started: None,
+        probes: Vec::new(),
         others: Vec::new(),
         finished: Vec::new(),
     }
@@ -63,6 +73,8 @@ impl World {
             turn_ends: self.now,
             seen: nothing_seen(),
             results: Vec::new(),
+            ended: Vec::new(),
+            own_record: None,
             in_state_since: self.now,
             busy: (0, 0),
             decided: None,
@@ -104,16 +116,30 @@ impl World {
             return;
         }
         let now = Duration::from_millis(self.now);
+        let settings = self.hosts[host].settings.clone();
         let daemon = self.hosts[host].daemon.as_mut().expect("is current");
-        daemon.needs = daemon.state.needs(now);
+        daemon.needs = daemon.state.needs(&settings, now);
         daemon.gathering = true;
         daemon.seen = nothing_seen();
         daemon.turn_began = self.now;
         daemon.turn_ends = self.now;
-        let mut others = daemon.needs.ask.clone();
-        others.extend(daemon.needs.upstream);
-        others.sort_unstable();
-        others.dedup();
+        daemon.own_record = None;
+        let others = daemon.needs.ask.clone();
+        let probed = daemon.needs.upstream;
+        if let Some(of) = probed.and_then(|id| self.host_of(id)) {
+            self.hosts[host].daemon.as_mut().expect("is current").seen.started = Some(now);
+            let arrives = self.one_way();
+            let started = self.now;
+            self.at(
+                arrives,
+                Event::ProbeArrives {
+                    host,
+                    generation,
+                    of,
+                    started,
+                },
+            );
+        }
         let mut last = 0;
         for id in std::iter::once(self.hosts[host].id).chain(others) {
             if let Some(of) = self.host_of(id) {
@@ -130,6 +156,7 @@ impl World {
                 );
             }
         }
+        self.hosts[host].daemon.as_mut().expect("is current").turn_ends += last;
         self.at(
             last,
             Event::TurnEnd {
@@ -164,29 +191,79 @@ impl World {
             Err(failure) => Seen::unreachable(id, failure),
             Ok(()) => self.answers(host, of, recovery),
         };
-        let own = self.hosts[host].id;
-        let own_record = (reached.is_ok() && self.hosts[of].server.primary)
-            .then(|| {
-                self.hosts[of]
-                    .server
-                    .metadata
-                    .nodes
-                    .iter()
-                    .find(|node| node.id == own)
-                    .cloned()
-            })
-            .flatten();
         let now = self.now;
         let daemon = self.hosts[host].daemon.as_mut().expect("is current");
-        if daemon.needs.upstream == Some(id) {
-            daemon.seen.upstream = Some(reached.map(|()| recovery));
-            daemon.seen.own_record_on_primary = own_record;
-        }
-        if daemon.needs.ask.contains(&id) {
-            daemon.seen.others.push(seen);
-        }
+        daemon.seen.others.push(seen);
         if reached == Err(ConnectFailure::Silent) {
             daemon.turn_ends = daemon.turn_ends.max(now + CONNECT_TIMEOUT);
+        }
+    }
+
+    /// How long a probe is on its way, or its answer: now and then so long that others overtake it.
+    fn one_way(&mut self) -> u64 {
+        if self.now < TROUBLE && self.random.chance(2) {
+            self.random.between(100, 2500)
+        } else {
+            self.random.between(1, 15)
+        }
+    }
+
+    pub fn probe_arrives(&mut self, host: usize, generation: u64, of: usize, started: u64) {
+        let reached = self.connect(host, of);
+        let own = self.hosts[host].id;
+        let server = &self.hosts[of].server;
+        let recovery = if server.primary || server.witness {
+            RecoveryState::Primary
+        } else {
+            RecoveryState::Standby
+        };
+        let own_record = (reached.is_ok() && server.primary)
+            .then(|| server.metadata.nodes.iter().find(|node| node.id == own).cloned())
+            .flatten();
+        let (mut answer, mut ends) = match reached {
+            Err(ConnectFailure::Silent) => (Err(ConnectFailure::Silent), started + HANDSHAKE_LIMIT),
+            reached => (reached.map(|()| recovery), self.now + self.one_way()),
+        };
+        if ends > started + ATTEMPT_LIMIT {
+            (answer, ends) = (Err(ConnectFailure::Silent), started + ATTEMPT_LIMIT);
+        }
+        let end = ProbeEnd {
+            node: self.hosts[of].id,
+            started: Duration::from_millis(started),
+            answer,
+        };
+        self.at(
+            ends.saturating_sub(self.now),
+            Event::ProbeEnds {
+                host,
+                generation,
+                end,
+                own_record,
+            },
+        );
+    }
+
+    pub fn probe_ends(&mut self, host: usize, generation: u64, end: ProbeEnd, own_record: Option<Node>) {
+        let Some(daemon) = self.hosts[host].daemon.as_mut() else {
+            return;
+        };
+        if daemon.generation != generation {
+            return;
+        }
+        daemon.ended.push(end);
+        daemon.own_record = own_record;
+        if daemon.gathering {
+            let token = daemon.token;
+            self.at(
+                0,
+                Event::TurnEnd {
+                    host,
+                    generation,
+                    token,
+                },
+            );
+        } else {
+            self.wake(host, 0);
         }
     }
 
@@ -263,9 +340,19 @@ impl World {
         }
         let now = self.now;
         let daemon = self.hosts[host].daemon.as_mut().expect("is current");
-        if daemon.turn_ends > now {
-            let wait = daemon.turn_ends - now;
-            daemon.turn_ends = now;
+        if !daemon.gathering {
+            return;
+        }
+        let mut ends = daemon.turn_ends;
+        if daemon.seen.started.is_some() && daemon.ended.is_empty() {
+            match daemon.needs.patience {
+                Some(patience) => ends = ends.max(daemon.turn_began + patience.as_millis() as u64),
+                // The end of a probe ends the turn, too.
+                None => return,
+            }
+        }
+        if ends > now {
+            let wait = ends - now;
             self.at(
                 wait,
                 Event::TurnEnd {
@@ -280,6 +367,8 @@ impl World {
         let mut seen = std::mem::replace(&mut daemon.seen, nothing_seen());
         seen.now = Duration::from_millis(now);
         seen.finished = std::mem::take(&mut daemon.results);
+        seen.probes = std::mem::take(&mut daemon.ended);
+        seen.own_record_on_primary = daemon.own_record.take();
         let before = daemon.state.clone();
         let decision = failover::step(&self.hosts[host].settings, &before, &seen);
         self.turns += 1;
@@ -311,7 +400,7 @@ impl World {
         let early = self.hosts[host]
             .daemon
             .as_ref()
-            .is_some_and(|daemon| !daemon.results.is_empty());
+            .is_some_and(|daemon| !daemon.results.is_empty() || !daemon.ended.is_empty());
         self.wake(host, if early { 0 } else { wake_at.saturating_sub(now) });
     }
 

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use repmgr::failover::{Action, Decision, Mode, Observation, PrimaryPhase, Rule, State, Verdict, verdict};
+use repmgr::failover::{
+    Action, Decision, Mode, Observation, PrimaryPhase, Probe, ProbeEnd, Rule, State, Verdict, verdict,
+};
 use repmgr::types::{NodeType, RecoveryState};
 
 use crate::world::{Promotion, World};
@@ -127,9 +129,13 @@ fn check_right_to_promote(world: &mut World, host: usize, before: &State, seen: 
     if node_type == Some(NodeType::Witness) {
         world.fail(format!("{label}: promotes a witness"));
     }
-    let probe = seen.upstream.as_ref().map(verdict);
-    if probe == Some(Verdict::Up) || (probe.is_none() && before.last_probe.as_ref().map(verdict) != Some(Verdict::Down))
-    {
+    let ended = |end: &&ProbeEnd| Some(end.node) == before.upstream;
+    let newest = seen.probes.iter().filter(ended).max_by_key(|end| end.started);
+    let newest = newest.map(|end| end.answer);
+    let newest = newest.or(before.attempts.last().map(|last| last.answer));
+    let there = |answer: &Probe| matches!(verdict(answer), Verdict::Up | Verdict::RefusesUs);
+    let found_up = |end: &ProbeEnd| verdict(&end.answer) == Verdict::Up;
+    if newest.as_ref().is_none_or(there) || seen.probes.iter().filter(ended).any(found_up) {
         world.fail(format!("{label}: promotes although it saw the primary"));
     }
 }

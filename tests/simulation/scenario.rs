@@ -14,7 +14,7 @@ use crate::server::{Memory, Metadata, Server};
 use crate::world::{Command, Event, Host, World};
 
 /// The time during which faults happen, in milliseconds.
-const TROUBLE: u64 = 100_000;
+pub const TROUBLE: u64 = 100_000;
 /// The time within which everything must be well again.
 const RECOVERY: u64 = 150_000;
 /// When the operator looks again after healing.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
-use repmgr::failover::{ConnectFailure, Finished, Notification, Rule, Settings};
+use repmgr::failover::{ConnectFailure, Finished, Node, Notification, ProbeEnd, Rule, Settings};
 use repmgr::types::NodeId;
 
 use crate::daemon::Daemon;
@@ -52,6 +52,19 @@ pub enum Event {
         host: usize,
         generation: u64,
         token: u64,
+    },
+    /// A probe of `of`, started at `started`, reaches it.
+    ProbeArrives {
+        host: usize,
+        generation: u64,
+        of: usize,
+        started: u64,
+    },
+    ProbeEnds {
+        host: usize,
+        generation: u64,
+        end: ProbeEnd,
+        own_record: Option<Node>,
     },
     Result {
         host: usize,
@@ -235,6 +248,18 @@ impl World {
                 generation,
                 token,
             } => self.turn_end(host, generation, token),
+            Event::ProbeArrives {
+                host,
+                generation,
+                of,
+                started,
+            } => self.probe_arrives(host, generation, of, started),
+            Event::ProbeEnds {
+                host,
+                generation,
+                end,
+                own_record,
+            } => self.probe_ends(host, generation, end, own_record),
             Event::Result {
                 host,
                 generation,
