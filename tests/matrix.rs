@@ -127,6 +127,22 @@ fn a_host_that_drops_packets_costs_one_connect_timeout() {
         assert!(elapsed < ONE_TIMEOUT, "{arguments:?} took {elapsed:?}");
         assert!(elapsed > Duration::from_millis(1500), "{arguments:?} took {elapsed:?}");
     }
+    hosts.heal();
+
+    // Its server answers, its sshd does not: the limit is that of its connection string, not ssh's ten seconds.
+    hosts.drop_port(3, SSH);
+    for (arguments, code) in [(MATRIX, 25), (CROSSCHECK, 12)] {
+        let start = Instant::now();
+        expect(&hosts, 1, arguments, "*** *** ???", code);
+        let elapsed = start.elapsed();
+        assert!(elapsed < ONE_TIMEOUT, "{arguments:?} took {elapsed:?}");
+    }
+    // Whoever writes ssh_options decides.
+    hosts.node(1).write_config("ssh_options='-o ConnectTimeout=7'");
+    let start = Instant::now();
+    expect(&hosts, 1, MATRIX, "*** *** ???", 25);
+    let elapsed = start.elapsed();
+    assert!(elapsed > Duration::from_secs(7), "it took {elapsed:?}");
 }
 
 #[test]

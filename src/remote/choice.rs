@@ -65,6 +65,8 @@ pub(super) struct Settings {
     pub(super) address_family: AddressFamily,
     /// For connection and handshake together.
     pub(super) connect_timeout: Option<Duration>,
+    /// For the connection alone, if the command is in more of a hurry than ssh.
+    pub(super) reach_timeout: Option<Duration>,
     pub(super) identity_files: Vec<PathBuf>,
     /// Only the keys in `identity_files`, even if the agent has more.
     pub(super) identities_only: bool,
@@ -217,6 +219,7 @@ fn settings(asked: &Effective, home: &Path, local_user: &str) -> Result<Settings
             None => None,
             Some(seconds) => Some(Duration::from_secs(seconds.parse().map_err(|_| "connecttimeout")?)),
         },
+        reach_timeout: None,
         identity_files: asked
             .all("identityfile")
             .iter()
@@ -349,6 +352,7 @@ mod tests {
             host_key_alias: Some("n".to_owned()),
             address_family: AddressFamily::Inet6,
             connect_timeout: Some(Duration::from_secs(7)),
+            reach_timeout: None,
             identity_files: vec!["/h/keys/Alias/node3_postgres@2222%".into(), "/h/my key".into()],
             identities_only: true,
             identity_agent: IdentityAgent::Socket("/run/agent".into()),

@@ -54,7 +54,10 @@ pub(super) fn open(settings: &Settings, deadline: Instant) -> Result<Opened, Con
         Some(limit) => deadline.min(Instant::now() + limit),
         None => deadline,
     };
-    let stream = connect(settings, &addresses, connected_by)?;
+    let reached_by = settings
+        .reach_timeout
+        .map_or(connected_by, |limit| connected_by.min(Instant::now() + limit));
+    let stream = connect(settings, &addresses, reached_by)?;
     let session = shake_hands(settings, &stream, &known.key_types(&name), connected_by)?;
     check_host_key(settings, &session, &known, &name)?;
     let key = authenticate(&session, settings, deadline).map_err(ConnectError::Unable)?;

@@ -29,6 +29,7 @@ const NOTICE_MARGIN: Duration = Duration::from_secs(2);
 pub struct Ssh<'a> {
     options: &'a str,
     user: Option<&'a str>,
+    reach_timeout: Option<Duration>,
     ways: Mutex<HashMap<String, Arc<OnceCell<Way>>>>,
     plain: OnceCell<Result<Effective, NoAnswer>>,
 }
@@ -50,9 +51,19 @@ impl<'a> Ssh<'a> {
         Ssh {
             options: &config.ssh_options,
             user,
+            reach_timeout: None,
             ways: Mutex::default(),
             plain: OnceCell::new(),
         }
+    }
+
+    /// Gives up on hosts that do not accept a connection within `limit`, unless somebody wrote `ssh_options`: then
+    /// those say how long it may take. Holds for libssh2; the system's ssh has no limit for the connection alone.
+    pub fn reaching_within(mut self, limit: Option<Duration>) -> Ssh<'a> {
+        if self.options == Config::default().ssh_options {
+            self.reach_timeout = limit;
+        }
+        self
     }
 
     /// `ssh` with its options and without a destination, for a shell and for rsync.
@@ -214,10 +225,11 @@ impl<'a> Ssh<'a> {
     }
 
     async fn make_way(&self, host: &str, deadline: Instant) -> Way {
-        let settings = match self.choose(host).await {
+        let mut settings = match self.choose(host).await {
             Choice::Library(settings) => settings,
             Choice::System { reason, shares } => return self.system(host, &reason, shares, deadline).await,
         };
+        settings.reach_timeout = self.reach_timeout;
         match Link::open(*settings, deadline).await {
             Ok(link) => {
                 verbose!(Info, "{host} is reached with libssh2, with {}", link.key);

@@ -13,7 +13,7 @@ pub use links::{Link, Links, Problem};
 pub use primary::{PrimarySearch, live_primary, search_primary};
 pub use probe::{Attached, DaemonState, Observation, OwnRecord, Reachability, Subject, probe};
 pub use verdict::{Verdict, verdict};
-pub use views::{Asking, Views};
+pub use views::{Asking, Views, connect_limit};
 
 use crate::conninfo::Conninfo;
 use crate::metadata::NodeRecord;

@@ -54,6 +54,25 @@ pub struct Views {
     pub problems: Vec<(NodeId, Problem)>,
 }
 
+/// How long a connection to any of these nodes may take: what their connection strings say (`connect_timeout`), else
+/// what an attempt without it may take. `None` if one of them has no limit.
+pub fn connect_limit(records: &[NodeRecord]) -> Option<Duration> {
+    let of = |node: &NodeRecord| {
+        let conninfo = Conninfo::parse(&node.conninfo).ok();
+        match conninfo.as_ref().and_then(|conninfo| conninfo.get("connect_timeout")) {
+            None => Some(Deadlines::default().connect),
+            // libpq: zero and less mean no limit, and one second is raised to two.
+            Some(seconds) => match seconds.trim().parse::<i64>() {
+                Ok(seconds) if seconds > 0 => u64::try_from(seconds.max(2)).ok().map(Duration::from_secs),
+                Ok(_) => None,
+                Err(_) => Some(Deadlines::default().connect),
+            },
+        }
+    };
+    let limits: Option<Vec<Duration>> = records.iter().map(of).collect();
+    limits?.into_iter().max()
+}
+
 impl Asking<'_> {
     /// What this node can connect to, and what each node that it can connect to says of itself.
     pub async fn matrix(self) -> Views {
@@ -183,4 +202,39 @@ fn how_it_ended(finished: &Finished) -> String {
         [one] => format!(": {one}"),
     };
     format!("printed nothing and ended with {}{said}", finished.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::NodeType;
+
+    #[test]
+    fn the_longest_of_the_limits_that_the_connection_strings_set() {
+        let limit = |conninfos: &[&str]| {
+            let records: Vec<NodeRecord> = conninfos.iter().map(|conninfo| record(conninfo)).collect();
+            connect_limit(&records).map(|limit| limit.as_secs())
+        };
+        assert_eq!(limit(&["host=a", "host=b connect_timeout=5"]), Some(5));
+        assert_eq!(limit(&["host=a connect_timeout=1"]), Some(2));
+        assert_eq!(limit(&["host=a"]), Some(Deadlines::default().connect.as_secs()));
+        assert_eq!(limit(&["host=a connect_timeout=0", "host=b connect_timeout=5"]), None);
+        assert_eq!(limit(&["host=a connect_timeout=x"]), limit(&["host=a"]));
+    }
+
+    fn record(conninfo: &str) -> NodeRecord {
+        NodeRecord {
+            node_id: NodeId(1),
+            upstream_node_id: None,
+            active: true,
+            node_name: "node1".to_owned(),
+            node_type: NodeType::Standby,
+            location: "default".to_owned(),
+            priority: 100,
+            conninfo: conninfo.to_owned(),
+            repluser: "repmgr".to_owned(),
+            slot_name: None,
+            config_file: "/etc/repmgr.conf".to_owned(),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::exit_code::ExitCode;
 use crate::metadata::NodeRecord;
 use crate::output::{self, CheckStatus, Table};
 use crate::remote::Ssh;
-use crate::survey::{Asking, Link, Links, Problem, Views};
+use crate::survey::{self, Asking, Link, Links, Problem, Views};
 use crate::types::NodeId;
 
 /// Which of the two it is.
@@ -27,7 +27,8 @@ pub async fn run(context: &Context, kind: Kind) -> Result<ExitCode> {
     let connection = connecting::local_or_source(context).await?;
     let records = overview::records(&connection).await?;
     drop(connection);
-    let ssh = Ssh::new(&context.config, options.remote_user.as_deref());
+    let patience = survey::connect_limit(&records);
+    let ssh = Ssh::new(&context.config, options.remote_user.as_deref()).reaching_within(patience);
     let asking = Asking {
         records: &records,
         own: own_id(context),
