@@ -34,7 +34,7 @@ on_a_cluster=(daemon daemon_settings bad_days clone check promote_follow one_hos
 # Tests that work on servers, whatever the way of reaching them.
 # The longest first.
 on_servers=(switchover conformance faults rejoin barman matrix transports hosts weaknesses systemd mixed unreachable
-    connections remote node_service daemon_service extension events instance configuration)
+    connections remote spellings node_service daemon_service extension events instance configuration)
 
 everything=$(for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}

@@ -66,7 +66,7 @@ fn siblings_and_a_witness_follow_over_either_ssh() {
         "standby",
         "switchover",
         "--siblings-follow",
-        "-R",
+        "--remote-user",
         &ordinary().2,
     ];
     let output = second.repmgr(&switch);
