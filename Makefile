@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test mixed simulate faults faults-release bench lint generate clean
+.PHONY: all build extension install setup stage demo test mixed simulate faults faults-release bench lint generate package package-test clean
 
 all: build extension
 
@@ -23,12 +23,14 @@ extension: setup
 
 # Where the original's Debian packages put them.
 install: build extension
-	install -d $(DESTDIR)$(PG_BINDIR) $(DESTDIR)/usr/bin $(DESTDIR)/usr/share/man/man1 $(DESTDIR)/usr/share/doc/repmgr
+	install -d $(DESTDIR)$(PG_BINDIR) $(DESTDIR)/usr/bin $(DESTDIR)/usr/share/doc/repmgr
 	install -m 755 target/$(PROFILE_DIR)/repmgr $(DESTDIR)$(PG_BINDIR)/repmgr
 	ln -sf repmgr $(DESTDIR)$(PG_BINDIR)/repmgrd
 	ln -sf $(PG_BINDIR)/repmgr $(DESTDIR)/usr/bin/repmgr
 	ln -sf $(PG_BINDIR)/repmgrd $(DESTDIR)/usr/bin/repmgrd
-	install -m 644 man/repmgr.1 man/repmgrd.1 $(DESTDIR)/usr/share/man/man1/
+	for page in man/*.[158]; do \
+		install -D -m 644 $$page $(DESTDIR)/usr/share/man/man$${page##*.}/$${page##*/} || exit 1; \
+	done
 	install -m 644 repmgr.conf.sample $(DESTDIR)/usr/share/doc/repmgr/
 	install -D -m 644 completion/repmgr.bash $(DESTDIR)/usr/share/bash-completion/completions/repmgr
 	install -D -m 644 completion/_repmgr $(DESTDIR)/usr/share/zsh/vendor-completions/_repmgr
@@ -78,6 +80,16 @@ lint: setup
 # Rewrites the files that are made from the tables in the code.
 generate: setup
 	UPDATE_GENERATED=1 $(CARGO) test -q --test generated
+
+# Debian packages of this release, in target/packages.
+package: setup
+	@dpkg-query -W -f='$${Status}' debhelper 2>/dev/null | grep -q ' installed' || \
+		apt-get install -y -qq --no-install-recommends debhelper >/dev/null
+	@scripts/package.sh
+
+# The packages over a cluster of the original's, upgraded, removed and purged, in clean Debians; as root.
+package-test: setup
+	scripts/package-test.sh
 
 clean:
 	$(CARGO) clean
