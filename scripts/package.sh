@@ -53,15 +53,19 @@ joined() {
     done
 } | sed "s/@COMPATIBLE@/$compatible/" >debian/control
 rm debian/control.in debian/control.major.in
-if [ -n "${PACKAGE_VERSION:-}" ]; then
-    sed "1,/^ --/ s/^repmgr-oxide (.*)/repmgr-oxide ($PACKAGE_VERSION)/" debian/changelog >debian/changelog.new
-    { cat debian/changelog.new; echo; cat debian/changelog; } >debian/changelog.both
-    mv debian/changelog.both debian/changelog
-    rm debian/changelog.new
+version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+if [ "${PACKAGE_VERSION:-$version}" != "$version" ]; then
+    {
+        sed -e "1,/^ --/ s/^repmgr-oxide (.*)/repmgr-oxide ($PACKAGE_VERSION)/" \
+            -e "1,/^ --/ s/^\( -- .*>  \).*/\1$(date -R)/" -e '/^ --/q' debian/changelog
+        echo
+        cat debian/changelog
+    } >debian/changelog.new
+    mv debian/changelog.new debian/changelog
 fi
 
-# What cargo needs of the user's home, which debhelper hides.
-CARGO_HOME=$cargo_home RUSTUP_HOME=$rustup_home CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$top/target} \
+# What cargo needs of the user's home, which debhelper hides. Debian's flags for C make another build of it than without.
+CARGO_HOME=$cargo_home RUSTUP_HOME=$rustup_home CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$work/cargo} \
     dpkg-buildpackage --build=binary --no-sign --jobs=1 >"$work/build.log" 2>&1 || {
     tail -n 40 "$work/build.log" >&2
     echo "package.sh: failed; all of it is in $work/build.log" >&2

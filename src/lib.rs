@@ -9,7 +9,7 @@
 //!       metadata
 //!         postgres
 //!           conninfo, config, output
-//!             types, error, exit_code, log, process, placeholders
+//!             types, error, exit_code, log, process, placeholders, nearest
 //! ```
 //!
 //! Never upwards; `commands` and `daemon` do not know each other. `failover`
@@ -27,6 +27,7 @@ pub mod failover;
 pub mod instance;
 pub mod log;
 pub mod metadata;
+pub mod nearest;
 pub mod operations;
 pub mod output;
 pub mod placeholders;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use clap_complete::Shell;
 
-fn files() -> Vec<(&'static str, String)> {
-    vec![
+fn files() -> Vec<(String, String)> {
+    let files = [
         ("repmgr.conf.sample", repmgr::config::sample()),
         ("docs/configuration.md", repmgr::config::chapter()),
         ("docs/events.md", repmgr::events::manual()),
@@ -16,9 +16,15 @@ fn files() -> Vec<(&'static str, String)> {
         ("completion/repmgr.bash", repmgr::commands::completion(Shell::Bash)),
         ("completion/_repmgr", repmgr::commands::completion(Shell::Zsh)),
         ("completion/repmgr.fish", repmgr::commands::completion(Shell::Fish)),
-        ("man/repmgr.1", repmgr::commands::manual()),
-        ("man/repmgrd.1", repmgr::daemon::manual::manual()),
-    ]
+        ("man/repmgrd.8", repmgr::daemon::manual::manual()),
+        ("man/repmgr.conf.5", repmgr::config::manual_page()),
+    ];
+    let pages = repmgr::commands::manual().into_iter();
+    files
+        .map(|(name, text)| (name.to_owned(), text))
+        .into_iter()
+        .chain(pages.map(|(name, text)| (format!("man/{name}"), text)))
+        .collect()
 }
 
 #[test]
@@ -27,7 +33,7 @@ fn generated_files_are_fresh() {
     let update = std::env::var_os("UPDATE_GENERATED").is_some_and(|value| value == "1");
     let mut stale = Vec::new();
     for (name, text) in files() {
-        let path = root.join(name);
+        let path = root.join(&name);
         if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }

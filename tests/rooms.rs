@@ -22,6 +22,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("error", 0),
     ("exit_code", 0),
     ("log", 0),
+    ("nearest", 0),
     ("placeholders", 0),
     ("process", 0),
 ];

@@ -44,15 +44,24 @@ pub struct CommandEntry {
     pub purpose: &'static str,
     /// Left out of help and manual.
     pub hidden: bool,
+    /// Lines to type, each with what it is for.
+    pub examples: &'static [(&'static str, &'static str)],
 }
 
-const fn entry(command: Command, noun: &'static str, verb: &'static str, purpose: &'static str) -> CommandEntry {
+const fn entry(
+    command: Command,
+    noun: &'static str,
+    verb: &'static str,
+    purpose: &'static str,
+    examples: &'static [(&'static str, &'static str)],
+) -> CommandEntry {
     CommandEntry {
         command,
         noun,
         verb,
         purpose,
         hidden: false,
+        examples,
     }
 }
 
@@ -74,84 +83,201 @@ pub static COMMANDS: &[CommandEntry] = &[
         "primary",
         "register",
         "Creates the repmgr extension if it is missing and records this node as the primary of the cluster.",
+        &[
+            (
+                "After repmgr.conf is written, on the first server",
+                "repmgr -f /etc/repmgr.conf primary register",
+            ),
+            (
+                "After conninfo or another setting of the record was changed",
+                "repmgr -f /etc/repmgr.conf primary register --force",
+            ),
+        ],
     ),
     entry(
         Command::PrimaryUnregister,
         "primary",
         "unregister",
         "Removes the record of an inactive primary.",
+        &[(
+            "A former primary that does not come back, from another node",
+            "repmgr -f /etc/repmgr.conf primary unregister --node-id=1",
+        )],
     ),
     entry(
         Command::StandbyClone,
         "standby",
         "clone",
         "Makes this node's data directory a copy of another node's, ready to be started as a standby.",
+        &[
+            (
+                "Whether it could succeed",
+                "repmgr -f /etc/repmgr.conf -h node1 -U repmgr -d repmgr standby clone --dry-run",
+            ),
+            (
+                "From the server on node1, with its checkpoint made at once",
+                "repmgr -f /etc/repmgr.conf -h node1 -U repmgr -d repmgr standby clone --fast-checkpoint",
+            ),
+            (
+                "A standby of node 2 (cascading replication)",
+                "repmgr -f /etc/repmgr.conf -h node2 -U repmgr -d repmgr standby clone --upstream-node-id=2",
+            ),
+        ],
     ),
     entry(
         Command::StandbyRegister,
         "standby",
         "register",
         "Records this node as a standby.",
+        &[
+            (
+                "After the server was cloned and started",
+                "repmgr -f /etc/repmgr.conf standby register",
+            ),
+            (
+                "Before it is started",
+                "repmgr -f /etc/repmgr.conf standby register --force --wait-start=60",
+            ),
+        ],
     ),
     entry(
         Command::StandbyUnregister,
         "standby",
         "unregister",
         "Removes the record of a standby; its server goes on running.",
+        &[
+            (
+                "The standby of this host",
+                "repmgr -f /etc/repmgr.conf standby unregister",
+            ),
+            (
+                "A standby that is gone, from another node",
+                "repmgr -f /etc/repmgr.conf standby unregister --node-id=3",
+            ),
+        ],
     ),
     entry(
         Command::StandbyPromote,
         "standby",
         "promote",
         "Makes this standby the primary; the former primary must not be running.",
+        &[
+            (
+                "Whether it could succeed",
+                "repmgr -f /etc/repmgr.conf standby promote --dry-run",
+            ),
+            (
+                "With all other standbys behind it",
+                "repmgr -f /etc/repmgr.conf standby promote --siblings-follow",
+            ),
+        ],
     ),
     entry(
         Command::StandbyFollow,
         "standby",
         "follow",
         "Attaches this running standby to a new upstream.",
+        &[
+            (
+                "Behind the primary that runs now",
+                "repmgr -f /etc/repmgr.conf standby follow",
+            ),
+            (
+                "Behind another standby",
+                "repmgr -f /etc/repmgr.conf standby follow --upstream-node-id=2",
+            ),
+        ],
     ),
     entry(
         Command::StandbySwitchover,
         "standby",
         "switchover",
         "Makes this standby the primary and the running primary a standby.",
+        &[
+            (
+                "Whether it could succeed",
+                "repmgr -f /etc/repmgr.conf standby switchover --siblings-follow --dry-run",
+            ),
+            (
+                "On the standby that is to be the primary",
+                "repmgr -f /etc/repmgr.conf standby switchover --siblings-follow",
+            ),
+        ],
     ),
     entry(
         Command::WitnessRegister,
         "witness",
         "register",
         "Records this node's server as a witness of the cluster.",
+        &[(
+            "On the witness' host, with the primary's address",
+            "repmgr -f /etc/repmgr.conf -h node1 -U repmgr -d repmgr witness register",
+        )],
     ),
     entry(
         Command::WitnessUnregister,
         "witness",
         "unregister",
         "Removes the record of a witness; its server goes on running.",
+        &[(
+            "The witness of this host",
+            "repmgr -f /etc/repmgr.conf -h node1 -U repmgr -d repmgr witness unregister",
+        )],
     ),
     entry(
         Command::NodeStatus,
         "node",
         "status",
         "Shows this node's state and what is wrong with it.",
+        &[
+            ("This node", "repmgr -f /etc/repmgr.conf node status"),
+            ("As JSON", "repmgr -f /etc/repmgr.conf node status --format=json"),
+        ],
     ),
     entry(
         Command::NodeCheck,
         "node",
         "check",
         "Checks this node, in forms that monitoring systems read.",
+        &[
+            ("All checks", "repmgr -f /etc/repmgr.conf node check"),
+            (
+                "One check, as a plugin of Nagios",
+                "repmgr -f /etc/repmgr.conf node check --replication-lag --nagios",
+            ),
+        ],
     ),
     entry(
         Command::NodeRejoin,
         "node",
         "rejoin",
         "Makes a stopped former primary a standby of the running cluster.",
+        &[
+            (
+                "Whether it could succeed",
+                "repmgr -f /etc/repmgr.conf -d 'host=node2 user=repmgr' node rejoin --force-rewind --dry-run",
+            ),
+            (
+                "A former primary, behind the new one on node2",
+                "repmgr -f /etc/repmgr.conf -d 'host=node2 user=repmgr' node rejoin --force-rewind",
+            ),
+        ],
     ),
     entry(
         Command::NodeService,
         "node",
         "service",
         "Shows or runs the commands that start, stop, restart, reload and promote this node's server.",
+        &[
+            (
+                "The commands that would be run",
+                "repmgr -f /etc/repmgr.conf node service --list-actions",
+            ),
+            (
+                "A restart, with a checkpoint before it",
+                "repmgr -f /etc/repmgr.conf node service --action=restart --checkpoint",
+            ),
+        ],
     ),
     CommandEntry {
         hidden: true,
@@ -160,6 +286,7 @@ pub static COMMANDS: &[CommandEntry] = &[
             "node",
             "control",
             "Stops or restarts the WAL receiver of this node, for tests.",
+            &[],
         )
     },
     entry(
@@ -167,60 +294,94 @@ pub static COMMANDS: &[CommandEntry] = &[
         "cluster",
         "show",
         "Shows all nodes with their state as found now.",
+        &[
+            ("All nodes", "repmgr -f /etc/repmgr.conf cluster show"),
+            ("As JSON", "repmgr -f /etc/repmgr.conf cluster show --format=json"),
+        ],
     ),
     entry(
         Command::ClusterEvent,
         "cluster",
         "event",
         "Shows what happened in the cluster, newest first.",
+        &[
+            ("The last twenty events", "repmgr -f /etc/repmgr.conf cluster event"),
+            (
+                "All failovers",
+                "repmgr -f /etc/repmgr.conf cluster event --event=repmgrd_failover_promote --all",
+            ),
+        ],
     ),
     entry(
         Command::ClusterCrosscheck,
         "cluster",
         "crosscheck",
         "Shows which node can connect to which, as all nodes together see it.",
+        &[(
+            "From each node to each node",
+            "repmgr -f /etc/repmgr.conf cluster crosscheck",
+        )],
     ),
     entry(
         Command::ClusterMatrix,
         "cluster",
         "matrix",
         "Shows which node can connect to which.",
+        &[(
+            "From each node to each node",
+            "repmgr -f /etc/repmgr.conf cluster matrix",
+        )],
     ),
     entry(
         Command::ClusterCleanup,
         "cluster",
         "cleanup",
         "Deletes old rows of the monitoring history.",
+        &[(
+            "All but the last thirty days",
+            "repmgr -f /etc/repmgr.conf cluster cleanup --keep-history=30",
+        )],
     ),
     entry(
         Command::ServiceStatus,
         "service",
         "status",
         "Shows the daemons of all nodes.",
+        &[("The daemons of all nodes", "repmgr -f /etc/repmgr.conf service status")],
     ),
     entry(
         Command::ServicePause,
         "service",
         "pause",
         "Makes all daemons stand still: no failover until unpaused.",
+        &[("Before maintenance", "repmgr -f /etc/repmgr.conf service pause")],
     ),
     entry(
         Command::ServiceUnpause,
         "service",
         "unpause",
         "Makes all daemons work again.",
+        &[("After maintenance", "repmgr -f /etc/repmgr.conf service unpause")],
     ),
     entry(
         Command::DaemonStart,
         "daemon",
         "start",
         "Starts this node's daemon with repmgrd_service_start_command.",
+        &[
+            (
+                "The command that would be run",
+                "repmgr -f /etc/repmgr.conf daemon start --dry-run",
+            ),
+            ("This node's daemon", "repmgr -f /etc/repmgr.conf daemon start"),
+        ],
     ),
     entry(
         Command::DaemonStop,
         "daemon",
         "stop",
         "Stops this node's daemon with repmgrd_service_stop_command.",
+        &[("This node's daemon", "repmgr -f /etc/repmgr.conf daemon stop")],
     ),
 ];
 
@@ -232,6 +393,14 @@ pub fn noun(word: &str) -> Option<&'static str> {
             noun.eq_ignore_ascii_case(word) || aliases.iter().any(|alias| alias.eq_ignore_ascii_case(word))
         })
         .map(|(noun, _, _)| *noun)
+}
+
+/// The verbs of a noun that are shown.
+pub fn verbs_of(noun: &str) -> impl Iterator<Item = &'static str> {
+    COMMANDS
+        .iter()
+        .filter(move |entry| entry.noun == noun && !entry.hidden)
+        .map(|entry| entry.verb)
 }
 
 /// The command that a noun (as [`noun`] gives it) and a verb word mean.
@@ -289,6 +458,7 @@ mod tests {
             assert_eq!(COMMANDS.iter().filter(|other| other.command == row.command).count(), 1);
             assert_eq!(noun(row.noun), Some(row.noun));
             assert_eq!(command(row.noun, row.verb), Some(row.command));
+            assert_eq!(row.examples.is_empty(), row.hidden, "{} {}", row.noun, row.verb);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::catalogue::{COMMANDS, CommandEntry, NOUNS};
+use super::catalogue::{COMMANDS, CommandEntry, NOUNS, verbs_of};
 use super::option_entry::{Group, OptionEntry};
 use super::option_table::OPTIONS;
 use crate::output::wrap;
@@ -24,13 +24,14 @@ const HOME_PAGE: &str = "repmgr home page: <https://repmgr.org/>\n";
 const WIDTH: usize = 100;
 const INDENT: usize = 34;
 
-/// The general page.
+/// The general page; with at most forty lines, it is seen as a whole.
 pub fn general(program: &str, defaults: &ConnectionDefaults) -> String {
     let mut page = format!("{program}: sets up PostgreSQL streaming replication and looks after it.\n\nUsage:\n");
     for (noun, _, _) in NOUNS {
-        let _ = writeln!(page, "    {program} [OPTIONS] {noun:<8} {{{}}}", verbs_of(noun));
+        let verbs: Vec<&str> = verbs_of(noun).collect();
+        let _ = writeln!(page, "    {program} [OPTIONS] {noun:<8} {{{}}}", verbs.join("|"));
     }
-    let _ = writeln!(page, "    {program} NOUN --help");
+    let _ = writeln!(page, "    {program} NOUN [VERB] --help");
     for (title, group) in [
         ("General options", Group::Help),
         ("Configuration options", Group::General),
@@ -49,8 +50,6 @@ pub fn general(program: &str, defaults: &ConnectionDefaults) -> String {
             describe(&mut page, entry, &default);
         }
     }
-    page.push('\n');
-    page.push_str(HOME_PAGE);
     page
 }
 
@@ -62,36 +61,56 @@ pub fn of_noun(program: &str, noun: &str) -> String {
         .expect("only nouns of the table are asked for");
     let mut page = format!("{program} {noun}: {about}.\n\nUsage:\n");
     for entry in shown(noun) {
-        let host = if entry.verb == "clone" { " [HOST]" } else { "" };
-        let _ = writeln!(page, "    {program} [OPTIONS] {noun} {}{host}", entry.verb);
+        let _ = writeln!(page, "    {}", usage(program, entry));
     }
     for alias in *aliases {
         let _ = writeln!(page, "\n\"{alias}\" can be used instead of \"{noun}\".");
     }
     for entry in shown(noun) {
-        let _ = writeln!(page, "\n{} {}\n", noun.to_uppercase(), entry.verb.to_uppercase());
-        for line in wrap(entry.purpose, WIDTH - 2) {
-            let _ = writeln!(page, "  {line}");
-        }
-        page.push('\n');
-        for option in options_of(entry) {
-            describe(&mut page, option, "");
-        }
+        describe_command(&mut page, entry);
     }
+    end(&mut page, program);
+    page
+}
+
+/// The page of a verb.
+pub fn of_command(program: &str, entry: &CommandEntry) -> String {
+    let mut page = format!("Usage:\n    {}\n", usage(program, entry));
+    describe_command(&mut page, entry);
+    end(&mut page, program);
+    page
+}
+
+fn usage(program: &str, entry: &CommandEntry) -> String {
+    let host = if entry.verb == "clone" { " [HOST]" } else { "" };
+    format!("{program} [OPTIONS] {} {}{host}", entry.noun, entry.verb)
+}
+
+fn describe_command(page: &mut String, entry: &CommandEntry) {
+    let _ = writeln!(page, "\n{} {}\n", entry.noun.to_uppercase(), entry.verb.to_uppercase());
+    for line in wrap(entry.purpose, WIDTH - 2) {
+        let _ = writeln!(page, "  {line}");
+    }
+    page.push('\n');
+    for (about, line) in entry.examples {
+        let _ = writeln!(page, "  {about}:\n      {line}");
+    }
+    page.push('\n');
+    for option in options_of(entry) {
+        describe(page, option, "");
+    }
+}
+
+fn end(page: &mut String, program: &str) {
     let _ = writeln!(
         page,
         "\nOptions that all commands take are shown by \"{program} --help\"."
     );
     page.push_str(HOME_PAGE);
-    page
 }
 
 fn shown(noun: &str) -> impl Iterator<Item = &'static CommandEntry> {
     COMMANDS.iter().filter(move |entry| entry.noun == noun && !entry.hidden)
-}
-
-fn verbs_of(noun: &str) -> String {
-    shown(noun).map(|entry| entry.verb).collect::<Vec<_>>().join("|")
 }
 
 /// The options of one command: its own, `-F` and `--dry-run` where they mean something, the connection's where taken.
@@ -130,6 +149,26 @@ mod tests {
         for entry in OPTIONS.iter().filter(|entry| entry.group != Group::Hidden) {
             let head = format!("--{}{}", entry.long, entry.value_form());
             assert!(pages.contains(&head), "{head}");
+        }
+    }
+
+    #[test]
+    fn the_general_page_fits_a_screen() {
+        let defaults = ConnectionDefaults {
+            dbname: "postgres".to_owned(),
+            host: "/var/run/postgresql".to_owned(),
+            port: "5432".to_owned(),
+            user: "postgres".to_owned(),
+        };
+        let page = general("repmgr", &defaults);
+        assert!(page.lines().count() <= 40, "{page}");
+    }
+
+    #[test]
+    fn a_verb_has_a_page_with_its_examples() {
+        for entry in COMMANDS.iter().filter(|entry| !entry.hidden) {
+            let page = of_command("repmgr", entry);
+            assert!(entry.examples.iter().all(|(_, line)| page.contains(line)), "{page}");
         }
     }
 

@@ -52,9 +52,13 @@ const CONNECTION: &[Command] = &[
 
 /// All options, in the order of the help.
 pub static OPTIONS: &[OptionEntry] = &[
-    option("help", flag!(help), "Shows this help; after a noun, that of its verbs.")
-        .short('?')
-        .group(Group::Help),
+    option(
+        "help",
+        flag!(help),
+        "Shows this help; after a noun or a verb, that one's.",
+    )
+    .short('?')
+    .group(Group::Help),
     option(
         "version",
         flag!(version),
@@ -74,7 +78,7 @@ pub static OPTIONS: &[OptionEntry] = &[
     option(
         "pg_bindir",
         text!("DIR", pg_bindir),
-        "Where PostgreSQL's programs are; wins over pg_bindir in the configuration file.",
+        "Where PostgreSQL's programs are; wins over repmgr.conf.",
     )
     .short('b')
     .group(Group::General),
@@ -100,7 +104,7 @@ pub static OPTIONS: &[OptionEntry] = &[
     option(
         "dry-run",
         flag!(dry_run),
-        "Shows what would be done and whether it could succeed; changes nothing.",
+        "Shows what would be done and checks it; changes nothing.",
     )
     .group(Group::General)
     .only(&[
@@ -132,7 +136,7 @@ pub static OPTIONS: &[OptionEntry] = &[
     option(
         "dbname",
         text!("NAME", dbname),
-        "The database to connect to; also a whole connection string or URI.",
+        "The database, or a connection string or URI.",
     )
     .short('d')
     .group(Group::Connection)
@@ -488,14 +492,14 @@ pub static OPTIONS: &[OptionEntry] = &[
             options.log_level = kept(value);
             Ok(())
         }),
-        "DEBUG, INFO, NOTICE, WARNING, ERROR, ALERT, CRIT or EMERG; INFO by default.",
+        "DEBUG, INFO (default), NOTICE, WARNING, ERROR, ALERT, CRIT, EMERG.",
     )
     .short('L')
     .group(Group::Output),
     option(
         "log-to-file",
         flag!(log_to_file),
-        "Logs where log_facility and log_file of the configuration file say.",
+        "Logs where log_facility and log_file say.",
     )
     .group(Group::Output),
     option("quiet", flag!(quiet), "Logs errors only.")
@@ -504,7 +508,7 @@ pub static OPTIONS: &[OptionEntry] = &[
     option(
         "terse",
         flag!(terse),
-        "Leaves out DETAIL and HINT lines and warnings about options and configuration.",
+        "Leaves out DETAIL, HINT, and warnings about options and settings.",
     )
     .short('t')
     .group(Group::Output),

@@ -1,11 +1,12 @@
 //! From the words of the command line to [`Options`].
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::option_entry::{Argument, OptionEntry};
+use super::option_entry::{Argument, Group, OptionEntry};
 use super::option_table::OPTIONS;
 use super::options::{ColumnFormat, Options};
+use crate::nearest::nearest;
 
 /// What the words said.
 #[derive(Debug, Default)]
@@ -164,7 +165,19 @@ fn sentence(error: &clap::Error) -> String {
     }
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let meant = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => {
+            let shown = OPTIONS.iter().filter(|entry| entry.group != Group::Hidden);
+            word.strip_prefix("--")
+                .and_then(|word| nearest(word, shown.map(|entry| entry.long)))
+        }
+        _ => None,
+    };
+    match meant {
+        Some(option) => format!("{line}; did you mean \"--{option}\"?"),
+        None => line.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +225,11 @@ mod tests {
         assert!(parsed("--force").options.force);
         assert!(parse(&words("--bogus")).is_err());
         assert!(parse(&words("-d")).is_err());
+        for (typed, meant) in [("--dryrun", "--dry-run"), ("--upsteam-node-id=2", "--upstream-node-id")] {
+            let error = parse(&words(typed)).unwrap_err();
+            assert!(error.ends_with(&format!("; did you mean \"{meant}\"?")), "{error}");
+        }
+        assert!(!parse(&words("--bogus")).unwrap_err().contains("did you mean"));
         assert!(parse(&words("-x")).is_err());
     }
 

@@ -15,6 +15,7 @@ use crate::config::{self, Config};
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
+use crate::nearest::nearest;
 use crate::operations::switchover::guard;
 use crate::output;
 use crate::{COMPATIBLE_VERSION, COMPATIBLE_VERSION_NUMBER, VERSION};
@@ -123,7 +124,10 @@ fn prepare(program: &str, parsed: Parsed) -> Result<Prepared, Refusal> {
     }
     if options.help {
         output::print(&match noun {
-            Some(noun) => help::of_noun(program, noun),
+            Some(noun) => match words.next().and_then(|verb| catalogue::command(noun, &verb)) {
+                Some(command) => help::of_command(program, command.entry()),
+                None => help::of_noun(program, noun),
+            },
             None => help::general(program, &connection_defaults()),
         });
         return Ok(Prepared::Done);
@@ -132,11 +136,11 @@ fn prepare(program: &str, parsed: Parsed) -> Result<Prepared, Refusal> {
     let second = words.next();
     let command = match (&first, noun, &second) {
         (None, ..) => Err("no command was given".to_owned()),
-        (Some(first), None, None) => Err(format!("unknown command \"{first}\"")),
+        (Some(first), None, None) => Err(unknown_command(first, None)),
         (Some(_), Some(noun), None) => Err(format!("no action was given for {}", noun.to_uppercase())),
         (Some(first), noun, Some(second)) => noun
             .and_then(|noun| catalogue::command(noun, second))
-            .ok_or_else(|| format!("unknown command \"{first} {second}\"")),
+            .ok_or_else(|| unknown_command(first, Some(second))),
     };
     if let Ok(Command::StandbyClone) = command
         && let Some(host) = words.next()
@@ -177,6 +181,24 @@ fn prepare(program: &str, parsed: Parsed) -> Result<Prepared, Refusal> {
             source,
         }),
     ))
+}
+
+/// Which word is wrong, and what it probably means.
+fn unknown_command(first: &str, second: Option<&str>) -> String {
+    let words: Vec<&str> = std::iter::once(first).chain(second).collect();
+    let nouns = catalogue::NOUNS.iter().map(|(noun, ..)| *noun);
+    let noun = catalogue::noun(first).or_else(|| nearest(first, nouns));
+    let meant = noun.and_then(|noun| match second {
+        None => Some(noun.to_owned()),
+        Some(second) => {
+            let verb = catalogue::command(noun, second)
+                .map(|command| command.entry().verb)
+                .or_else(|| nearest(second, catalogue::verbs_of(noun)))?;
+            Some(format!("{noun} {verb}"))
+        }
+    });
+    let meant = meant.map(|meant| format!("; did you mean \"{meant}\"?"));
+    format!("unknown command \"{}\"{}", words.join(" "), meant.unwrap_or_default())
 }
 
 /// The HOST of `standby clone`.
@@ -301,4 +323,30 @@ async fn resolve_node(context: &mut Context) -> Result<()> {
     let record = records::node_named_by_options(context, &connection).await?;
     context.options.node_id = record.map(|record| record.node_id);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_command_suggests_the_nearest() {
+        for (first, second, expected) in [
+            (
+                "clutser",
+                Some("show"),
+                "unknown command \"clutser show\"; did you mean \"cluster show\"?",
+            ),
+            (
+                "Standby",
+                Some("swichover"),
+                "unknown command \"Standby swichover\"; did you mean \"standby switchover\"?",
+            ),
+            ("stanby", None, "unknown command \"stanby\"; did you mean \"standby\"?"),
+            ("witness", Some("status"), "unknown command \"witness status\""),
+            ("bdr", Some("register"), "unknown command \"bdr register\""),
+        ] {
+            assert_eq!(unknown_command(first, second), expected);
+        }
+    }
 }

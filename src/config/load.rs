@@ -11,6 +11,7 @@ use super::validate::{self, Provided};
 use super::values::tidy_path;
 use crate::error::Error;
 use crate::exit_code::ExitCode;
+use crate::nearest::suggestion;
 
 /// PostgreSQL's directory for site-wide configuration (`pg_config --sysconfdir`); a packager may set another
 /// with `REPMGR_SYSCONFDIR` when building.
@@ -265,14 +266,8 @@ fn about_unknown(name: &str) -> String {
     if let Some((_, advice)) = RETIRED.iter().find(|(retired, _)| *retired == name) {
         return format!("parameter \"{name}\" {advice}; ignored");
     }
-    let mut text = format!("unknown parameter \"{name}\", ignored");
-    let other_case = PARAMETERS
-        .iter()
-        .find(|parameter| parameter.name.eq_ignore_ascii_case(name));
-    if let Some(known) = other_case {
-        text.push_str(&format!("; did you mean \"{}\"?", known.name));
-    }
-    text
+    let known = PARAMETERS.iter().map(|parameter| parameter.name);
+    format!("unknown parameter \"{name}\", ignored{}", suggestion(name, known))
 }
 
 #[cfg(test)]

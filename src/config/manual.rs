@@ -12,20 +12,20 @@ use crate::output::wrap;
 use crate::placeholders;
 
 /// Parameters for tests; they are not in the sample.
-const UNDOCUMENTED: &str = "Undocumented";
+pub(super) const UNDOCUMENTED: &str = "Undocumented";
 
-fn sections() -> Vec<&'static str> {
+pub(super) fn sections() -> Vec<&'static str> {
     let mut sections: Vec<&str> = PARAMETERS.iter().map(|parameter| parameter.section).collect();
     sections.dedup();
     sections
 }
 
-fn parameters_of(section: &str) -> impl Iterator<Item = &'static Parameter> {
+pub(super) fn parameters_of(section: &str) -> impl Iterator<Item = &'static Parameter> {
     PARAMETERS.iter().filter(move |parameter| parameter.section == section)
 }
 
 /// The default as it would stand in the file; `None` if the parameter is not set.
-fn default(parameter: &Parameter) -> Option<String> {
+pub(super) fn default(parameter: &Parameter) -> Option<String> {
     if REQUIRED.contains(&parameter.name) {
         return None;
     }
@@ -37,7 +37,7 @@ fn default(parameter: &Parameter) -> Option<String> {
     }
 }
 
-fn kind(parameter: &Parameter) -> String {
+pub(super) fn kind(parameter: &Parameter) -> String {
     match parameter.kind {
         Kind::Integer => "integer".to_owned(),
         Kind::Seconds if parameter.finest.is_some() => "seconds, also as 1.5 or 500ms".to_owned(),
@@ -53,7 +53,7 @@ fn kind(parameter: &Parameter) -> String {
     }
 }
 
-fn is_number(parameter: &Parameter) -> bool {
+pub(super) fn is_number(parameter: &Parameter) -> bool {
     matches!(parameter.kind, Kind::Integer | Kind::Seconds)
 }
 
@@ -163,7 +163,7 @@ pub fn chapter() -> String {
     text
 }
 
-fn reload_word(reload: Reload) -> (&'static str, &'static str) {
+pub(super) fn reload_word(reload: Reload) -> (&'static str, &'static str) {
     match reload {
         Reload::Reported => ("yes", "the new value takes effect, and the log says so."),
         Reload::Silent => ("silent", "the new value takes effect."),

@@ -11,6 +11,7 @@ pub mod grammar;
 mod include;
 mod load;
 mod manual;
+mod manual_page;
 mod parameters;
 mod reload;
 mod validate;
@@ -19,6 +20,7 @@ mod values;
 pub use dump::dump;
 pub use load::{LoadError, Loaded, PACKAGED_FILE, RETIRED, SYSCONFDIR, absolute, load, load_again};
 pub use manual::{chapter, sample};
+pub use manual_page::manual_page;
 pub use parameters::{
     Config, ConnectionCheckType, FailoverMode, Kind, PARAMETERS, Parameter, Reload, ReplicationType, TablespaceMapping,
     parameter,

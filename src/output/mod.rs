@@ -2,12 +2,14 @@
 //!
 //! Pure but for [`print`]. Log lines go elsewhere, through `log`.
 
+mod colour;
 mod table;
 
 use std::io::Write;
 
 use serde::Serialize;
 
+pub use colour::{Colour, coloured};
 pub use table::Table;
 
 /// Writes a result to standard output. A reader that went away is not an error.

@@ -1,10 +1,13 @@
 //! The original's text table.
 
+use super::Colour;
+
 /// Titles and rows of cells.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     titles: Vec<String>,
     rows: Vec<Vec<String>>,
+    colours: Vec<Option<(usize, Colour)>>,
     trailing_blank: bool,
 }
 
@@ -28,6 +31,14 @@ impl Table {
     pub fn push(&mut self, row: Vec<String>) {
         debug_assert_eq!(row.len(), self.titles.len());
         self.rows.push(row);
+        self.colours.push(None);
+    }
+
+    /// Colours one cell of the last row; its width stays.
+    pub fn colour(&mut self, column: usize, colour: Colour) {
+        if let Some(last) = self.colours.last_mut() {
+            *last = Some((column, colour));
+        }
     }
 
     /// Header, rule and rows; every cell, also the last, is filled up to the width of its column.
@@ -42,19 +53,23 @@ impl Table {
                     .unwrap_or(0)
             })
             .collect();
-        let line = |cells: &[String]| {
+        let line = |cells: &[String], colour: Option<(usize, Colour)>| {
             let filled: Vec<String> = cells
                 .iter()
                 .zip(&widths)
-                .map(|(cell, width)| fill(cell, *width))
+                .enumerate()
+                .map(|(column, (cell, width))| match colour {
+                    Some((coloured, colour)) if coloured == column => colour.paint(&fill(cell, *width)),
+                    _ => fill(cell, *width),
+                })
                 .collect();
             format!(" {}", filled.join(" | "))
         };
         let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
         let end = if self.trailing_blank { " \n" } else { "\n" };
-        let mut text = format!("{}\n-{}-\n", line(&self.titles), rule.join("-+-"));
-        for row in &self.rows {
-            text.push_str(&line(row));
+        let mut text = format!("{}\n-{}-\n", line(&self.titles, None), rule.join("-+-"));
+        for (row, colour) in self.rows.iter().zip(&self.colours) {
+            text.push_str(&line(row, *colour));
             text.push_str(end);
         }
         text
@@ -78,6 +93,18 @@ mod tests {
         table.push(vec!["1".to_owned(), "node1".to_owned(), "primary".to_owned()]);
         table.push(vec!["12".to_owned(), "ä".to_owned(), String::new()]);
         table.render().replace(' ', ".")
+    }
+
+    #[test]
+    fn a_colour_changes_no_width() {
+        let mut table = Table::new(["ID", "Status"]);
+        table.push(vec!["1".to_owned(), "* running".to_owned()]);
+        table.push(vec!["2".to_owned(), "- failed".to_owned()]);
+        let plain = table.render();
+        table.colour(1, Colour::Red);
+        let coloured = table.render();
+        assert!(coloured.contains("\u{1b}[31m- failed \u{1b}[0m"), "{coloured}");
+        assert_eq!(coloured.replace("\u{1b}[31m", "").replace("\u{1b}[0m", ""), plain);
     }
 
     #[test]

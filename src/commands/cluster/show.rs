@@ -6,8 +6,8 @@ use crate::commands::overview::{Overview, first_cells};
 use crate::commands::{ColumnFormat, Context, connecting};
 use crate::error::Result;
 use crate::exit_code::ExitCode;
-use crate::output::{self, Table};
-use crate::survey::{Reachability, Subject};
+use crate::output::{self, Colour, Table};
+use crate::survey::{Observation, Reachability, Subject, Verdict};
 use crate::types::{NodeType, RecoveryState};
 
 /// Runs the verb. Any problem of any node gives [`ExitCode::NodeStatus`], also if it is not shown.
@@ -16,7 +16,7 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     let connection = connecting::local_or_source(context).await?;
     let overview = Overview::ask(connection, Subject::Servers, options.verbose).await?;
     let result = match options.format {
-        ColumnFormat::Text => table(&overview, options.compact),
+        ColumnFormat::Text => table(&overview, options.compact, output::coloured()),
         ColumnFormat::Csv => csv(&overview),
         ColumnFormat::Json => json(&overview),
         ColumnFormat::Nagios => {
@@ -39,7 +39,7 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     })
 }
 
-fn table(overview: &Overview, compact: bool) -> String {
+fn table(overview: &Overview, compact: bool, coloured: bool) -> String {
     let mut titles = vec!["ID", "Name", "Role", "Status", "Upstream", "Location"];
     if compact {
         titles.extend(["Prio.", "TLI"]);
@@ -61,13 +61,28 @@ fn table(overview: &Overview, compact: bool) -> String {
             row.push(crate::conninfo::redact(&record.conninfo));
         }
         table.push(row);
+        if coloured {
+            table.colour(STATUS, colour(verdict));
+        }
     }
     table.render()
 }
 
+/// The column that [`first_cells`] gives it.
+const STATUS: usize = 3;
+
+/// Red is what [`Verdict::status`] marks as failed, not reachable or not what it should be.
+fn colour(verdict: &Verdict) -> Colour {
+    match verdict.status.chars().next() {
+        _ if verdict.is_good() => Colour::Green,
+        Some('-' | '?' | '!') => Colour::Red,
+        _ => Colour::Yellow,
+    }
+}
+
 /// `node_id,availability,recovery`, which other nodes' `repmgr` reads.
 fn csv(overview: &Overview) -> String {
-    let line = |node: &crate::survey::Observation| {
+    let line = |node: &Observation| {
         let available = if node.reachability == Reachability::Up { 0 } else { -1 };
         let recovery = match node.recovery {
             RecoveryState::Primary => 0,
@@ -96,14 +111,14 @@ mod tests {
 
     #[test]
     fn text() {
-        insta::assert_snapshot!(table(&good(), false), @r"
+        insta::assert_snapshot!(table(&good(), false, false), @r"
          ID | Name  | Role    | Status    | Upstream | Location | Priority | Timeline | Connection string       
         ----+-------+---------+-----------+----------+----------+----------+----------+--------------------------
          1  | node1 | primary | * running |          | default  | 100      | 1        | host=node1 dbname=repmgr
          2  | node2 | standby |   running | node1    | default  | 100      | 1        | host=node2 dbname=repmgr
          4  | node4 | witness | * running | node1    | default  | 0        | n/a      | host=node4 dbname=repmgr
         ");
-        insta::assert_snapshot!(table(&bad(), false), @r"
+        insta::assert_snapshot!(table(&bad(), false, false), @r"
          ID | Name  | Role    | Status        | Upstream | Location | Priority | Timeline | Connection string       
         ----+-------+---------+---------------+----------+----------+----------+----------+--------------------------
          1  | node1 | primary | * running     |          | default  | 100      | 1        | host=node1 dbname=repmgr
@@ -111,7 +126,7 @@ mod tests {
          3  | node3 | standby |   running     | ! node1  | default  | 100      | 1        | host=node3 dbname=repmgr
          5  | node5 | standby |   running     | node1    | default  | 100      | ?        | host=node5 dbname=repmgr
         ");
-        insta::assert_snapshot!(table(&bad(), true), @r"
+        insta::assert_snapshot!(table(&bad(), true, false), @r"
          ID | Name  | Role    | Status        | Upstream | Location | Prio. | TLI
         ----+-------+---------+---------------+----------+----------+-------+-----
          1  | node1 | primary | * running     |          | default  | 100   | 1   
@@ -119,6 +134,18 @@ mod tests {
          3  | node3 | standby |   running     | ! node1  | default  | 100   | 1   
          5  | node5 | standby |   running     | node1    | default  | 100   | ?
         ");
+    }
+
+    #[test]
+    fn on_a_terminal_the_status_is_coloured() {
+        let text = table(&bad(), false, true);
+        for expected in [
+            Colour::Green.paint("* running    "),
+            Colour::Red.paint("? unreachable"),
+            Colour::Yellow.paint("  running    "),
+        ] {
+            assert!(text.contains(&expected), "{text}");
+        }
     }
 
     #[test]
@@ -137,7 +164,7 @@ mod tests {
     fn a_password_in_a_record_is_not_shown() {
         let mut overview = good();
         overview.nodes[0].0.record.conninfo = "host=n1 password=geheim".to_owned();
-        assert!(!table(&overview, false).contains("geheim"));
+        assert!(!table(&overview, false, false).contains("geheim"));
         assert!(!json(&overview).contains("geheim"));
     }
 }
