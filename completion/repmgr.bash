@@ -1465,7 +1465,7 @@ _repmgr() {
             return 0
             ;;
         repmgr__subcmd__primary__subcmd__register)
-            opts="-F -S -V -f -b -L -q -t -v --force --dry-run --superuser --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
+            opts="-F -S -V -f -b -L -q -t -v --force --dry-run --superuser --without-library --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2645,7 +2645,7 @@ _repmgr() {
             return 0
             ;;
         repmgr__subcmd__witness__subcmd__register)
-            opts="-F -d -h -p -U -S -V -f -b -L -q -t -v --force --dry-run --dbname --host --port --username --superuser --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
+            opts="-F -d -h -p -U -S -V -f -b -L -q -t -v --force --dry-run --dbname --host --port --username --superuser --without-library --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

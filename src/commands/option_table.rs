@@ -187,6 +187,12 @@ pub static OPTIONS: &[OptionEntry] = &[
         NodeService,
     ]),
     option(
+        "without-library",
+        flag!(without_library),
+        "Creates repmgr's tables without the extension, where its library cannot be installed on any node.",
+    )
+    .of(&[PrimaryRegister, WitnessRegister]),
+    option(
         "pgdata",
         text!("DIR", pgdata),
         "The data directory, if the configuration file names none.",

@@ -59,6 +59,7 @@ pub struct Options {
     pub username: Option<String>,
     pub remote_user: Option<String>,
     pub superuser: Option<String>,
+    pub without_library: bool,
     pub pgdata: Option<String>,
     pub node_id: Option<NodeId>,
     pub node_name: Option<String>,

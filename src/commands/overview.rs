@@ -262,6 +262,7 @@ pub mod samples {
                 pid: Some(100 + id),
                 paused: Some(false),
                 upstream_last_seen: upstream.map(|_| 1),
+                library: Some(true),
             },
         }
     }

@@ -202,7 +202,7 @@ async fn ask_local(own: &NodeRecord, kept: Kept, pid: Option<i32>) -> LocalAnswe
         Ok(connection) => connection,
         Err(error) => return LocalAnswer::without(error),
     };
-    let (answer, records) = tokio::join!(questions::local(&connection, pid), nodes::all(&connection));
+    let (answer, records) = tokio::join!(questions::local(&connection, own.node_id, pid), nodes::all(&connection));
     let local = match answer {
         Ok(answer) => answer,
         Err(error) => return LocalAnswer::without(error),

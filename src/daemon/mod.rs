@@ -25,5 +25,6 @@ mod silence_tests;
 mod startup;
 mod status;
 mod watch;
+mod without_library;
 
 pub use process::main;

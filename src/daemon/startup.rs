@@ -1,13 +1,14 @@
 //! What must be true before the daemon goes into the background: each check
 //! ends the program with its exit code while the caller still listens.
 
+use super::without_library;
 use crate::config::{self, Config, FailoverMode};
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::events::{self, Event, EventName};
 use crate::exit_code::ExitCode;
 use crate::metadata::extension::{self, ExtensionStatus};
-use crate::metadata::{NodeRecord, functions, nodes};
+use crate::metadata::{Means, NodeRecord, functions, means, nodes};
 use crate::postgres::{Connection, Deadlines};
 use crate::survey;
 use crate::types::{NodeId, NodeType, RecoveryState};
@@ -63,6 +64,8 @@ async fn check_extension(local: &Connection) -> Result<()> {
                     .hint("register the node first, or correct dbname in conninfo"),
             );
         }
+        // Whether its daemon can work without is the next question.
+        ExtensionStatus::TablesOnly => return Ok(()),
         ExtensionStatus::OldVersionInstalled { installed, .. } => installed,
         ExtensionStatus::Installed { version } => version,
     };
@@ -100,6 +103,11 @@ async fn check_library(local: &Connection, own: NodeId) -> Result<()> {
             .detail(detail)
             .hint("install the repmgr library of this package on this host; the original's must be in shared_preload_libraries")
     };
+    match means::of(local).await {
+        Ok(Means::Library) => {}
+        Ok(Means::Substitute) => return without_library::check(local, own).await,
+        Err(error) => return Err(unusable(error.to_string())),
+    }
     functions::set_local_node_id(local, own)
         .await
         .map_err(|error| unusable(error.to_string()))?;

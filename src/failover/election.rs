@@ -7,6 +7,8 @@
 //!   **shared** are the active siblings by the local records, and this node.
 //!   The lost primary is in neither. A majority is *more than half* of shared.
 //! * Candidates rank by WAL received, then priority, then the lower id.
+//! * The original cannot ask a node without the server library, and passes it over.
+//!   Where a daemon of the original is seen, so does this one, and itself if need be.
 //! * This node may refuse where the original would promote. It never names
 //!   another winner than the original would, but for nodes that cannot act
 //!   (their daemon is dead or paused, or had its time and did not act).
@@ -96,6 +98,9 @@ pub struct Verdict {
     /// one of them, and one that is only past its time may be about to take the place of another.
     pub instead_of: BTreeSet<NodeId>,
 }
+
+/// Why a node is left out that a daemon of the original could not ask.
+const NO_LIBRARY: &str = "without the server library, beside an original";
 
 /// What nodes are ranked by: greater is better.
 type Rank = (Lsn, i32, std::cmp::Reverse<NodeId>);
@@ -189,9 +194,17 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         own.priority,
         std::cmp::Reverse(own.id),
     );
-    let mut best: Option<(Rank, NodeId)> = (!ballot.passed_over.contains(&own.id)).then_some((own_rank, own.id));
-    if best.is_none() {
-        left_out.push(format!("{} (its promotion failed)", own.id));
+    let originals = ballot.survey.iter().any(|seen| seen.daemon_is_original == Answer::Yes);
+    let own_obstacle = if ballot.passed_over.contains(&own.id) {
+        Some("its promotion failed")
+    } else if originals && local.library == Answer::No {
+        Some(NO_LIBRARY)
+    } else {
+        None
+    };
+    let mut best: Option<(Rank, NodeId)> = own_obstacle.is_none().then_some((own_rank, own.id));
+    if let Some(obstacle) = own_obstacle {
+        left_out.push(format!("{} ({obstacle})", own.id));
     }
     let mut unjudged_primary = None;
     let mut watched_elsewhere = None;
@@ -214,6 +227,10 @@ pub fn elect(ballot: &Ballot<'_>) -> Verdict {
         }
         if seen.daemon_registered != Answer::Yes {
             left_out.push(format!("{} (no repmgrd)", node.id));
+            continue;
+        }
+        if originals && seen.library == Answer::No {
+            left_out.push(format!("{} ({NO_LIBRARY})", node.id));
             continue;
         }
         let witness = node.node_type == NodeType::Witness;

@@ -47,6 +47,8 @@ fn standby(id: i32) -> Seen {
         daemon_registered: Answer::Yes,
         daemon_running: Answer::Yes,
         daemon_paused: Answer::No,
+        daemon_is_original: Answer::No,
+        library: Answer::Yes,
         recovery: RecoveryState::Standby,
         receive_lsn: Some(Lsn(1000)),
         replay_paused: Answer::No,
@@ -98,6 +100,7 @@ impl Case {
                 paused: Answer::No,
                 voting_term: Some(1),
                 registered: Answer::Yes,
+                library: Answer::Yes,
             },
             survey,
             passed_over: BTreeSet::new(),
@@ -451,4 +454,24 @@ fn a_sibling_that_watches_a_node_out_of_sight_prevents_a_second_promotion() {
         seen.upstream_last_seen = Some(Duration::ZERO);
     });
     cascaded.wins();
+}
+
+#[test]
+fn a_node_without_the_library_is_no_candidate_beside_an_original() {
+    let original = |seen: &mut Seen| seen.daemon_is_original = Answer::Yes;
+    let bare = |seen: &mut Seen| seen.library = Answer::No;
+    let better = |seen: &mut Seen| seen.receive_lsn = Some(Lsn(2000));
+    // The original passes B over, which it cannot ask; so does this node.
+    let case = Case::new(A, &[B, C]).with(B, bare).with(B, better);
+    assert_eq!(case.outcome(), Outcome::Lost(Some(NodeId(B))));
+    let case = case.with(C, original);
+    assert!(matches!(case.outcome(), Outcome::Won(Tally { visible: 3, .. })));
+    // And itself, if it is the one without.
+    let mut case = Case::new(A, &[B, C]);
+    case.local.library = Answer::No;
+    assert!(matches!(case.outcome(), Outcome::Won(_)));
+    let case = case.with(C, original);
+    assert_eq!(case.outcome(), Outcome::Lost(Some(NodeId(B))));
+    let case = case.with(B, bare);
+    assert_eq!(case.outcome(), Outcome::Lost(Some(NodeId(C))));
 }

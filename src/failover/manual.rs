@@ -61,6 +61,28 @@ The reasons:
 
 ";
 
+const WITHOUT_LIBRARY: &str = "
+## Without the server library
+
+A daemon whose server has no repmgr library that answers (it is not installed, or it is the original's and not in
+`shared_preload_libraries`) says so at its start and works with what PostgreSQL offers itself, also beside daemons of
+this program that have the library:
+
+- it is present on its server by an advisory lock of its session, whose `application_name` says its process and when it
+  saw which upstream;
+- who tells it whom to follow, or to vote again, holds an advisory lock there until it was heard, for two minutes at
+  most; the daemon ends that session when it has acted (it must be the same role);
+- `service pause` sets `repmgr.paused` with ALTER SYSTEM, which takes a superuser, or from PostgreSQL 15 on the right to
+  set it. The setting stays in `postgresql.auto.conf` with the node's id, so it holds over restarts and does not pause a
+  clone;
+- the time of the last update in `repmgr.replication_status` is not there.
+
+A daemon of the original can neither ask nor tell such a node: it passes the node over in an election, and counts it
+for the majority. So a daemon without the library does not start where it finds a running daemon of the original on
+another node. Where one is started later, no daemon of this program votes for a node without the library as long as it
+sees the original among the voters, and the node itself follows whoever is promoted.
+";
+
 const ALARMS: &str = "
 ## Alarms
 
@@ -79,6 +101,7 @@ pub fn manual() -> String {
     for cause in Cause::ALL {
         let _ = writeln!(text, "- {}", cause.sentence());
     }
+    text.push_str(WITHOUT_LIBRARY);
     text.push_str(ALARMS);
     text.push_str("\n## Rules\n\n| Rule | In state | Leads to | Meaning |\n|---|---|---|---|\n");
     for rule in Rule::ALL {

@@ -151,6 +151,8 @@ pub struct Local {
     pub voting_term: Option<i32>,
     /// Whether its library knows this node and this daemon's process; it forgets at each restart of the server.
     pub registered: Answer,
+    /// Whether it has the library, without which daemons of the original can neither ask nor tell it.
+    pub library: Answer,
 }
 
 impl Local {
@@ -166,6 +168,7 @@ impl Local {
             paused: Answer::Unknown,
             voting_term: None,
             registered: Answer::Unknown,
+            library: Answer::Unknown,
         }
     }
 }
@@ -183,6 +186,10 @@ pub struct Seen {
     pub daemon_running: Answer,
     /// Whether that daemon is paused (`repmgrd_is_paused()`).
     pub daemon_paused: Answer,
+    /// Whether that daemon is the original's: registered without what ours leaves on its server.
+    pub daemon_is_original: Answer,
+    /// Whether its server has the library.
+    pub library: Answer,
     /// `pg_is_in_recovery()`; unknown if its status could not be read.
     pub recovery: RecoveryState,
     /// `pg_last_wal_receive_lsn()`; `None` if NULL.
@@ -213,6 +220,8 @@ impl Seen {
             daemon_registered: Answer::Unknown,
             daemon_running: Answer::Unknown,
             daemon_paused: Answer::Unknown,
+            daemon_is_original: Answer::Unknown,
+            library: Answer::Unknown,
             recovery: RecoveryState::Unknown,
             receive_lsn: None,
             replay_paused: Answer::Unknown,

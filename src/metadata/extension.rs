@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use crate::postgres::{Connection, Deadlines, QueryError};
 use crate::{info, notice};
 
+/// The extension's tables.
+const TABLES: &str = include_str!("../../extension/sql/parts/tables.sql");
+
 /// Whether the extension is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExtensionStatus {
@@ -11,6 +14,8 @@ pub enum ExtensionStatus {
     Unavailable,
     /// It can be created.
     Available,
+    /// It is not installed, but its tables are there: registered without the library.
+    TablesOnly,
     /// An older version than the server's default is installed.
     OldVersionInstalled {
         /// What is installed.
@@ -27,19 +32,20 @@ pub enum ExtensionStatus {
 
 /// The state of the extension in the connected database.
 pub async fn status(connection: &Connection) -> Result<ExtensionStatus, QueryError> {
-    let sql = "SELECT a.default_version::text, e.extversion::text FROM pg_catalog.pg_available_extensions a \
-               LEFT JOIN pg_catalog.pg_extension e ON e.extname = a.name WHERE a.name = 'repmgr'";
-    let Some(row) = connection.query_opt(sql, &[]).await? else {
-        return Ok(ExtensionStatus::Unavailable);
-    };
-    let default: String = row.get(0);
-    let installed: Option<String> = row.get(1);
-    Ok(match installed {
-        None => ExtensionStatus::Available,
-        Some(installed) if version_number(&default) > version_number(&installed) => {
+    let sql = "SELECT (SELECT default_version::text FROM pg_catalog.pg_available_extensions WHERE name = 'repmgr'), \
+               (SELECT extversion::text FROM pg_catalog.pg_extension WHERE extname = 'repmgr'), \
+               pg_catalog.to_regclass('repmgr.nodes') IS NOT NULL";
+    let row = connection.query_one(sql, &[]).await?;
+    let (default, installed): (Option<String>, Option<String>) = (row.get(0), row.get(1));
+    Ok(match (default, installed) {
+        (Some(default), Some(installed)) if version_number(&default) > version_number(&installed) => {
             ExtensionStatus::OldVersionInstalled { installed, default }
         }
-        Some(version) => ExtensionStatus::Installed { version },
+        // A standby has it from its primary, even where this server's host has no files of it.
+        (_, Some(version)) => ExtensionStatus::Installed { version },
+        (_, None) if row.get(2) => ExtensionStatus::TablesOnly,
+        (Some(_), None) => ExtensionStatus::Available,
+        (None, None) => ExtensionStatus::Unavailable,
     })
 }
 
@@ -53,17 +59,31 @@ pub fn version_number(version: &str) -> (u32, u32) {
 ///
 /// Creating it takes a superuser: the connected role, or `superuser` with otherwise the same
 /// parameters. A connected role that is none gets the use of schema and tables.
+/// `without_library` makes do with the tables, which takes no superuser, only the right to create a schema.
 /// With `dry_run` all of this is checked and nothing is created.
 /// Returns whether it was created, which is the event `cluster_created`.
-pub async fn ensure(connection: &Connection, superuser: Option<&str>, dry_run: bool) -> Result<bool> {
+pub async fn ensure(
+    connection: &Connection,
+    superuser: Option<&str>,
+    without_library: bool,
+    dry_run: bool,
+) -> Result<bool> {
     let found = status(connection).await.map_err(|error| {
         Error::bad_config("unable to determine the status of the \"repmgr\" extension").detail(error.to_string())
     })?;
     match found {
+        ExtensionStatus::Available | ExtensionStatus::Unavailable if without_library => {
+            return create_tables(connection, dry_run).await;
+        }
+        ExtensionStatus::TablesOnly => {
+            info!("repmgr's tables are there already, without the extension");
+            return Ok(false);
+        }
         ExtensionStatus::Unavailable => {
             return Err(
                 Error::bad_config("the \"repmgr\" extension is not installed on this server's host")
-                    .hint("install the package with the extension for this PostgreSQL release"),
+                    .hint("install the package with the extension for this PostgreSQL release")
+                    .hint("where that is not possible on any node, --without-library makes do with the tables"),
             );
         }
         ExtensionStatus::OldVersionInstalled { installed, default } => {
@@ -121,6 +141,28 @@ pub async fn ensure(connection: &Connection, superuser: Option<&str>, dry_run: b
                 .hint("the server's log may say more; nothing was created")
         })?;
     notice!("\"repmgr\" extension was created");
+    Ok(true)
+}
+
+/// The tables of the extension, without its functions.
+async fn create_tables(connection: &Connection, dry_run: bool) -> Result<bool> {
+    if dry_run {
+        notice!("repmgr's tables would be created, without the extension");
+        return Ok(false);
+    }
+    connection
+        .transaction(async |creator| {
+            creator.batch("CREATE SCHEMA IF NOT EXISTS repmgr").await?;
+            creator.batch(TABLES).await
+        })
+        .await
+        .map_err(|error| {
+            Error::bad_config("unable to create repmgr's tables")
+                .detail(error.to_string())
+                .hint("nothing was created; the role needs the right CREATE on the database")
+        })?;
+    notice!("repmgr's tables were created, without the extension");
+    crate::detail!("daemons of the original cannot work with them");
     Ok(true)
 }
 

@@ -5,9 +5,12 @@ pub mod attachment;
 pub mod events;
 pub mod extension;
 pub mod functions;
+pub mod means;
 pub mod monitoring_history;
 pub mod nodes;
+pub mod substitute;
 pub mod voting_term;
 
 pub use attachment::{Attachment, attachment};
+pub use means::Means;
 pub use nodes::NodeRecord;

@@ -1,5 +1,6 @@
 //! An SQL connection on which every query has a deadline.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio_postgres::Row;
@@ -33,6 +34,7 @@ impl Default for Deadlines {
 #[derive(Debug)]
 pub struct Connection {
     session: OpenSession,
+    library: OnceLock<bool>,
 }
 
 impl Connection {
@@ -50,7 +52,10 @@ impl Connection {
         deadlines: Deadlines,
     ) -> Result<Connection, ConnectError> {
         let session = attempt::connect(environment, conninfo, Purpose::Queries, deadlines).await?;
-        Ok(Connection { session })
+        Ok(Connection {
+            session,
+            library: OnceLock::new(),
+        })
     }
 
     /// The parameters it was opened with.
@@ -66,6 +71,17 @@ impl Connection {
     /// Whether the connection is known to be over: broken, or given up after a query without answer.
     pub fn is_closed(&self) -> bool {
         self.session.is_closed()
+    }
+
+    /// Whether the server has a library that answers, as far as that was found out in this session.
+    pub fn has_library(&self) -> Option<bool> {
+        self.library.get().copied()
+    }
+
+    /// Keeps what was found out about the server's library for the rest of the session.
+    pub fn remember_library(&self, library: bool) {
+        // Two that found it out at the same time found the same.
+        let _ = self.library.set(library);
     }
 
     /// The same connection with another deadline for its queries.

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::connect;
 use crate::conninfo::Conninfo;
-use crate::metadata::{Attachment, NodeRecord, attachment, functions, nodes};
+use crate::metadata::{Attachment, Means, NodeRecord, attachment, functions, means, nodes};
 use crate::postgres::{ConnectError, ConnectFailure, Connection, Deadlines};
 use crate::types::{NodeId, NodeType, RecoveryState, TimelineId};
 
@@ -72,6 +72,8 @@ pub struct DaemonState {
     pub paused: Option<bool>,
     /// Seconds since it saw its upstream.
     pub upstream_last_seen: Option<i32>,
+    /// Whether the server has the library; without it the rest is known from what PostgreSQL offers itself.
+    pub library: Option<bool>,
 }
 
 /// What was seen of one node.
@@ -185,6 +187,7 @@ async fn daemon_state(connection: &Connection, subject: Subject) -> DaemonState 
     if subject == Subject::Servers {
         return DaemonState::default();
     }
+    let library = means::of(connection).await.ok().map(|means| means == Means::Library);
     let (running, pid, paused, upstream_last_seen) = tokio::join!(
         functions::repmgrd_is_running(connection),
         functions::repmgrd_pid(connection),
@@ -196,6 +199,7 @@ async fn daemon_state(connection: &Connection, subject: Subject) -> DaemonState 
         pid: pid.ok().flatten(),
         paused: paused.ok().flatten(),
         upstream_last_seen: upstream_last_seen.ok().flatten(),
+        library,
     }
 }
 

@@ -13,4 +13,5 @@ mod mix;
 mod pause;
 mod rerun;
 mod setting_up;
+mod without_library;
 mod witness;

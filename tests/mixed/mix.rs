@@ -11,6 +11,8 @@ pub enum Kind {
     Ours,
     /// The original's, from Debian's package.
     Original,
+    /// No library at all.
+    None,
 }
 use Kind::{Original, Ours};
 
@@ -45,11 +47,19 @@ impl Make {
         Make { priority: 200, ..self }
     }
 
+    /// The same programs without a library.
+    pub const fn bare(self) -> Make {
+        Make {
+            library: Kind::None,
+            ..self
+        }
+    }
+
     /// The same programs with the other library.
     pub const fn with_the_other_library(self) -> Make {
         let library = match self.library {
             Original => Ours,
-            Ours => Original,
+            _ => Original,
         };
         Make { library, ..self }
     }
@@ -80,13 +90,14 @@ fn of(kind: Kind, original: &'static Stage) -> &'static Stage {
     match kind {
         Ours => stage::stage(),
         Original => original,
+        Kind::None => stage::bare(),
     }
 }
 
 fn programs(kind: Kind, original: &'static Stage) -> std::path::PathBuf {
     match kind {
-        Ours => stage::programs().to_owned(),
         Original => original.bindir.clone(),
+        _ => stage::programs().to_owned(),
     }
 }
 

@@ -279,6 +279,8 @@ impl World {
             daemon_registered: Answer::from(Some(memory.pid.is_some())),
             daemon_running: Answer::from(Some(memory.pid.is_some() && memory.pid == living)),
             daemon_paused: Answer::from(Some(other.server.paused)),
+            daemon_is_original: Answer::No,
+            library: Answer::Yes,
             recovery,
             receive_lsn: (!other.server.primary && !other.server.witness).then_some(Lsn(other.server.lsn)),
             replay_paused: Answer::from(Some(other.server.replay_paused)),
@@ -331,6 +333,7 @@ impl World {
             registered: Answer::from(Some(
                 server.memory.node_id_set && (aside || server.memory.pid == generation),
             )),
+            library: Answer::Yes,
         }
     }
 

@@ -355,7 +355,13 @@ impl Node {
                 self.name(),
                 self.daemon_log()
             ),
-            || (self.server.try_query("SELECT repmgr.get_repmgrd_pid()").as_deref() == Ok(&pid)).then_some(()),
+            || {
+                let mark =
+                    format!("SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^repmgrd pid={pid}( |$)'");
+                let published = self.server.try_query("SELECT repmgr.get_repmgrd_pid()").as_deref() == Ok(&pid)
+                    || self.server.try_query(&mark).as_deref() == Ok("1");
+                published.then_some(())
+            },
         );
     }
 

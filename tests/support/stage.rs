@@ -36,6 +36,35 @@ pub fn original() -> Option<&'static Stage> {
     STAGE.get_or_init(find).as_ref()
 }
 
+/// The staged installation without any file of repmgr's extension: no control file, no scripts, no library.
+pub fn bare() -> &'static Stage {
+    static STAGE: OnceLock<Stage> = OnceLock::new();
+    STAGE.get_or_init(|| {
+        let ours = stage();
+        let root = ours.root.with_file_name(format!(
+            "{}-bare",
+            ours.root
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("a folder's name")
+        ));
+        if !root.exists() {
+            let beside = root.with_extension(format!("new-{}", std::process::id()));
+            let script = "mkdir \"$1\" && chmod 755 \"$1\" && cp -al \"$0/.\" \"$1\" && \
+                          find \"$1\" \\( -path '*/extension/repmgr*' -o -name repmgr.so \\) -delete";
+            run(
+                "cp",
+                Command::new("sh").args(["-c", script]).arg(&ours.root).arg(&beside),
+            );
+            // Another test program may have been quicker.
+            if std::fs::rename(&beside, &root).is_err() {
+                let _ = std::fs::remove_dir_all(&beside);
+            }
+        }
+        at(&root)
+    })
+}
+
 /// A staged installation in a given folder.
 fn at(root: &Path) -> Stage {
     let majors = root.join("usr/lib/postgresql");

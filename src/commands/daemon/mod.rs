@@ -10,7 +10,7 @@ use crate::commands::Context;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::instance::service_command;
-use crate::metadata::functions;
+use crate::metadata::{functions, means};
 use crate::postgres::Connection;
 use crate::{hint, info, process};
 
@@ -43,22 +43,14 @@ fn configured<'a>(command: &'a str, parameter: &str) -> Result<&'a str> {
     Ok(command)
 }
 
-/// The server must have the library that knows its daemon.
-async fn require_library(connection: &Connection) -> Result<()> {
-    let told = connection.value::<i32>("SELECT repmgr.get_local_node_id()", &[]).await;
-    let detail = match told {
-        Ok(Some(_)) => return Ok(()),
-        Ok(None) => "its function repmgr.get_local_node_id() returns nothing".to_owned(),
-        Err(error) => error.to_string(),
+/// The server must be able to say what its daemon does.
+async fn require_metadata(connection: &Connection) -> Result<()> {
+    let Err(error) = means::of(connection).await else {
+        return Ok(());
     };
-    Err(
-        Error::bad_config("the server does not know of daemons: its \"repmgr\" library is not in use")
-            .detail(detail)
-            .hint(
-                "register the node; the original's library must also stand in shared_preload_libraries, and the \
-                   server be restarted",
-            ),
-    )
+    Err(Error::bad_config("the server does not know of daemons")
+        .detail(error.to_string())
+        .hint("register the node; the original's library must also stand in shared_preload_libraries, and the server be restarted"))
 }
 
 /// The process id of this node's daemon, if the server knows one and it lives.

@@ -1,6 +1,6 @@
 //! `repmgr daemon start`.
 
-use super::{configured, patience, require_library, run_command, running_pid, wait_until};
+use super::{configured, patience, require_metadata, run_command, running_pid, wait_until};
 use crate::commands::{Context, connecting};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
@@ -12,7 +12,7 @@ const PARAMETER: &str = "repmgrd_service_start_command";
 pub async fn run(context: &Context) -> Result<ExitCode> {
     let command = configured(&context.config.repmgrd_service_start_command, PARAMETER)?;
     let connection = connecting::local(context).await?;
-    require_library(&connection).await?;
+    require_metadata(&connection).await?;
     if let Some(pid) = running_pid(&connection).await {
         return Err(
             Error::new(ExitCode::RepmgrdService, "the daemon of this node is already running")

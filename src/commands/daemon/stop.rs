@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{configured, patience, require_library, run_command, running_pid, wait_until};
+use super::{configured, patience, require_metadata, run_command, running_pid, wait_until};
 use crate::commands::{Context, connecting};
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
@@ -57,7 +57,7 @@ async fn find_daemon(context: &Context) -> Result<Option<i32>> {
             return Ok(pid_in_file(&context.config.repmgrd_pid_file));
         }
     };
-    require_library(&connection).await?;
+    require_metadata(&connection).await?;
     match running_pid(&connection).await {
         Some(pid) => Ok(Some(pid)),
         None => Err(Error::new(

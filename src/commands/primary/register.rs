@@ -25,7 +25,14 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
         );
     }
     let own = NodeRecord::from_config(config, context.config_file.as_deref(), NodeType::Primary);
-    if extension::ensure(&connection, options.superuser.as_deref(), options.dry_run).await? {
+    if extension::ensure(
+        &connection,
+        options.superuser.as_deref(),
+        options.without_library,
+        options.dry_run,
+    )
+    .await?
+    {
         let event = Event::new(EventName::ClusterCreated, own.node_id);
         events::emit(Some(&connection), config, event).await;
     }
@@ -75,7 +82,10 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
 
 async fn is_installed(connection: &Connection) -> Result<bool> {
     match extension::status(connection).await {
-        Ok(status) => Ok(matches!(status, ExtensionStatus::Installed { .. })),
+        Ok(status) => Ok(matches!(
+            status,
+            ExtensionStatus::Installed { .. } | ExtensionStatus::TablesOnly
+        )),
         Err(error) => Err(connecting::unanswered(
             ExitCode::BadConfig,
             "determine the status of the \"repmgr\" extension",

@@ -29,7 +29,26 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
         }
     };
     overview.print(&result, options);
+    if options.format == ColumnFormat::Text && !options.terse {
+        say_what_is_missing(&overview);
+    }
     Ok(ExitCode::Success)
+}
+
+/// Names the nodes whose daemons do without the library, and what that means.
+fn say_what_is_missing(overview: &Overview) {
+    let without = overview
+        .nodes
+        .iter()
+        .filter(|(node, _)| node.daemon.library == Some(false));
+    let titles: Vec<String> = without.map(|(node, _)| node.record.title()).collect();
+    if titles.is_empty() {
+        return;
+    }
+    crate::warning!("without the repmgr library on its server: {}", titles.join(", "));
+    crate::detail!("a daemon of the original there cannot start, and one elsewhere can neither ask nor tell this node");
+    crate::detail!("\"service pause\" needs the right to ALTER SYSTEM there");
+    crate::hint!("install the library on these hosts; no restart of PostgreSQL is needed, only of repmgrd");
 }
 
 /// Whether every daemon runs and none is paused.
@@ -124,6 +143,7 @@ fn json(overview: &Overview) -> String {
         pid: Option<i32>,
         paused: Option<bool>,
         upstream_last_seen: Option<i32>,
+        library: Option<bool>,
     }
     overview.json(|node| More {
         repmgrd: Daemon {
@@ -131,6 +151,7 @@ fn json(overview: &Overview) -> String {
             pid: node.daemon.pid,
             paused: node.daemon.paused,
             upstream_last_seen: node.daemon.upstream_last_seen,
+            library: node.daemon.library,
         },
     })
 }

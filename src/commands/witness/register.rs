@@ -31,7 +31,13 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     let exists = examine_primary_records(&primary, &own, options.force).await?;
     examine_witness_records(&witness, options.force).await?;
 
-    let created = extension::ensure(&witness, options.superuser.as_deref(), options.dry_run).await?;
+    let created = extension::ensure(
+        &witness,
+        options.superuser.as_deref(),
+        options.without_library,
+        options.dry_run,
+    )
+    .await?;
     if options.dry_run {
         info!("all prerequisites for \"witness register\" are met");
         return Ok(ExitCode::Success);
@@ -176,7 +182,7 @@ async fn examine_witness_records(witness: &Connection, force: bool) -> Result<()
             &error,
         )
     })?;
-    if force || !matches!(status, ExtensionStatus::Installed { .. }) {
+    if force || !matches!(status, ExtensionStatus::Installed { .. } | ExtensionStatus::TablesOnly) {
         return Ok(());
     }
     let records = nodes::all(witness)

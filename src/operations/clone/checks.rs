@@ -117,7 +117,7 @@ impl Cloning<'_> {
 
     async fn check_extension(&self, primary: &Connection) -> Result<()> {
         let problem = match extension::status(primary).await {
-            Ok(ExtensionStatus::Installed { .. }) => return Ok(()),
+            Ok(ExtensionStatus::Installed { .. } | ExtensionStatus::TablesOnly) => return Ok(()),
             Ok(ExtensionStatus::Available) => {
                 Error::bad_config("the repmgr extension is not installed in the source's database")
                     .hint("check the database name in the connection parameters, and that the primary is registered")
