@@ -121,6 +121,7 @@ impl State {
                     .last()
                     .is_some_and(|last| last.answer == Ok(RecoveryState::Primary))
             }),
+            Mode::Standby(Phase::Entering { .. }) => return,
             _ => None,
         };
         let Some(beside) = beside else {

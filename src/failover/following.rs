@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::types::RecoveryState;
 
 use super::action::{Action, Where};
+use super::alarms::Alarm;
 use super::follower::adoption;
 use super::observation::{Answer, CommandEnd, Finished, RecordChange};
 use super::rules::Rule;
@@ -162,6 +163,8 @@ impl Turn<'_> {
         } else if self.upstream_is_up() && !self.upstream_was_demoted() && !self.is_witness() {
             let to = Self::on(self.next.upstream);
             self.announce("repmgrd_failover_aborted", true, to, details.clone());
+            // It was told to follow a primary, and watches the old one.
+            self.next.alarms.insert(Alarm::OtherPrimary(follow.target));
             self.enter(Phase::Entering {
                 search: false,
                 until: self.now,

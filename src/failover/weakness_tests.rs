@@ -263,6 +263,23 @@ fn w43_an_old_primary_that_comes_back_is_watched_again_with_an_alarm() {
 }
 
 #[test]
+fn a_standby_that_goes_back_to_the_old_primary_raises_the_alarm() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::UpstreamLost);
+    daemon.local.notification = Some(Notification::Follow(NodeId(3)));
+    daemon.others = vec![seen(3, RecoveryState::Primary)];
+    daemon.until(Rule::FollowBegins);
+    daemon.finished = vec![Finished::FollowCommand(CommandEnd::Exited(23))];
+    daemon.upstream = UP;
+    daemon.until(Rule::FollowOvertaken);
+    daemon.until(Rule::UpstreamFound);
+    assert!(daemon.state.alarms.contains(&Alarm::OtherPrimary(NodeId(3))));
+    lasts(&mut daemon, Duration::from_secs(65));
+    assert!(daemon.state.alarms.contains(&Alarm::OtherPrimary(NodeId(3))));
+}
+
+#[test]
 fn w44_a_promotion_that_nobody_recorded_raises_the_alarm() {
     let mut daemon = Daemon::watching(|_| ());
     daemon.local.recovery = RecoveryState::Primary;
