@@ -17,7 +17,7 @@ missing() {
 
 wanted="build-essential pkg-config libssl-dev libclang-dev openssl procps iproute2 mount"
 # The faults layer, as root: hosts in network namespaces, each with an sshd.
-wanted="$wanted util-linux nftables openssh-client openssh-server"
+wanted="$wanted util-linux nftables openssh-client openssh-server e2fsprogs libfaketime"
 # The barman layer: a real Barman, and what copies its backups.
 wanted="$wanted barman rsync"
 packages=$(missing $wanted)

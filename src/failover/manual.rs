@@ -95,6 +95,9 @@ term that is missing.
 /// Written by hand; `tests/generated.rs` holds that each test that it names is there.
 const WEAKNESSES: &str = include_str!("weaknesses.md");
 
+/// Written by `make faults` with `FAULTS_RECORD=1`.
+const FAULTS: &str = include_str!("faults.md");
+
 /// `docs/failover.md`.
 pub fn manual() -> String {
     let mut text = String::from(OPENING);
@@ -114,6 +117,7 @@ pub fn manual() -> String {
             rule.sentence()
         );
     }
+    text.push_str(FAULTS);
     text.push_str(WEAKNESSES);
     text
 }

@@ -10,6 +10,7 @@
 mod support;
 
 mod clients;
+mod clocks;
 mod daemons;
 mod disk;
 mod disks;
@@ -31,6 +32,9 @@ use std::time::{Duration, Instant};
 use notes::Notes;
 use scenario::{Outcome, Scenario};
 
+/// How many clusters live at the same time: stories mostly wait.
+const AT_ONCE: u32 = 3;
+
 /// All scenarios, family by family.
 fn scenarios() -> Vec<&'static Scenario> {
     let families = [
@@ -38,6 +42,7 @@ fn scenarios() -> Vec<&'static Scenario> {
         daemons::SCENARIOS,
         network::SCENARIOS,
         disks::SCENARIOS,
+        clocks::SCENARIOS,
         returning::SCENARIOS,
         steps::SCENARIOS,
     ];
@@ -147,7 +152,7 @@ fn play_all(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..number("FAULTS_AT_ONCE", 3) {
+        for _ in 0..number("FAULTS_AT_ONCE", AT_ONCE) {
             scope.spawn(work);
         }
     });

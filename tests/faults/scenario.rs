@@ -35,6 +35,8 @@ pub struct Cast {
     pub names: bool,
     /// The room, in megabytes, of a file system that the data directory of node 1 has for itself.
     pub disk: Option<u32>,
+    /// Whether the clocks of nodes can be set.
+    pub clocks: bool,
 }
 
 /// A primary and a standby with a witness.
@@ -52,6 +54,7 @@ pub const THREE: Cast = Cast {
     server_settings: "",
     names: false,
     disk: None,
+    clocks: false,
 };
 
 /// A primary and two standbys with a witness.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use crate::clients::{self, Clients};
+use crate::clocks;
 use crate::disk::Disk;
 use crate::gates;
 use crate::scenario::{Cast, Outcome, Scenario};
@@ -20,7 +21,7 @@ const CALM: Duration = Duration::from_secs(10);
 
 /// Ends the sessions of daemons; how many there were.
 pub const DISCONNECT: &str =
-    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'repmgr'";
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name ~ '^repmgr'";
 
 /// A cluster that a fault happens to.
 pub struct Story {
@@ -89,6 +90,9 @@ impl Story {
                 host.expect("a host").address = format!("node{id}");
             }
         }
+        if cast.clocks {
+            clocks::fit(&mut hosts)?;
+        }
         for node in &hosts.nodes {
             let settings = cast.settings.replace("%F", &node.server.folder.display().to_string());
             node.write_config(&format!("{}{settings}", gates::settings(node)));
@@ -97,7 +101,12 @@ impl Story {
         let sql = "CREATE TABLE written (node int, at timestamptz)";
         hosts.node(1).server.query(sql);
         for id in 2..2 + cast.standbys {
-            hosts.standby_up(id);
+            let node = hosts.node(id);
+            node.clone_from(hosts.node(1), &[]);
+            node.server.configure(cast.server_settings);
+            node.server.start();
+            node.repmgr_ok(&["standby", "register"]);
+            hosts.wait_streaming(1, id);
         }
         if cast.witness {
             let source = hosts.node(1).server.conninfo();
@@ -397,7 +406,9 @@ impl Story {
 
     /// Starts a daemon, as a service manager does.
     pub fn start_daemon(&mut self, id: u32) {
-        self.hosts.node_mut(id).start_daemon();
+        let before = self.logged(id, "rule \"begin-");
+        self.hosts.node_mut(id).spawn_daemon();
+        self.wait_logged(id, "rule \"begin-", before);
     }
 
     /// `kill -9` of a daemon.

@@ -339,16 +339,7 @@ impl Node {
 
     /// Starts its daemon in the foreground of the test and waits until it has published itself.
     pub fn start_daemon(&mut self) {
-        let child = self
-            .program("repmgrd")
-            .arg("--daemonize=false")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("repmgrd");
-        let pid = child.id().to_string();
-        self.daemon = Some(child);
+        let pid = self.spawn_daemon();
         eventually(
             &format!(
                 "the daemon of {} is there; its log:\n{}",
@@ -363,6 +354,22 @@ impl Node {
                 published.then_some(())
             },
         );
+    }
+
+    /// Starts its daemon in the foreground of the test; its process id. One that cannot see its upstream publishes
+    /// nothing.
+    pub fn spawn_daemon(&mut self) -> String {
+        let child = self
+            .program("repmgrd")
+            .arg("--daemonize=false")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("repmgrd");
+        let pid = child.id().to_string();
+        self.daemon = Some(child);
+        pid
     }
 
     /// Its daemon's process, if the test started one.

@@ -34,6 +34,8 @@ pub struct Namespace {
     pub address: String,
     /// The ordinary user's home on this host.
     pub home: PathBuf,
+    /// Variables that everything gets that is started on this host.
+    pub environment: Vec<(String, String)>,
 }
 
 /// Hosts on a switch. Removed, with all of their processes, when dropped.
@@ -76,6 +78,7 @@ impl Network {
                 name: format!("{}node{id}", prefix(number)),
                 address: format!("198.18.{number}.{id}"),
                 home: folder.join(format!("node{id}")),
+                environment: Vec::new(),
             };
             network.plug(&host, id)?;
             network.hosts.push(host);
@@ -322,6 +325,7 @@ fn remove(number: u8) {
                     name: name.clone(),
                     address: String::new(),
                     home: PathBuf::new(),
+                    environment: Vec::new(),
                 };
                 host.kill_all();
                 let _ = ip(&["netns", "delete", &name]);

@@ -41,8 +41,13 @@ pub fn command_on(host: &Namespace, program: impl AsRef<std::ffi::OsStr>) -> Com
     let mut command = host.root_command("setpriv");
     command
         .args(["--reuid", &uid.to_string(), "--regid", &gid.to_string()])
-        .args(["--clear-groups", "--"])
-        .arg(program);
+        .args(["--clear-groups", "--"]);
+    if !host.environment.is_empty() {
+        // Not for the programs before: they are root's.
+        let settings = host.environment.iter().map(|(name, value)| format!("{name}={value}"));
+        command.arg("env").args(settings);
+    }
+    command.arg(program);
     clean(&mut command);
     command.env("HOME", &host.home);
     command
