@@ -20,6 +20,8 @@ use crate::config::Config;
 use crate::process::{self, Finished, ProcessError, shell_quote};
 use crate::verbose;
 
+/// How long a connection for other programs may take.
+const SHARING_LIMIT: Duration = Duration::from_secs(30);
 /// What the service of a session may take to notice a deadline, before it is not waited for.
 const NOTICE_MARGIN: Duration = Duration::from_secs(2);
 
@@ -32,6 +34,8 @@ pub struct Ssh<'a> {
     reach_timeout: Option<Duration>,
     ways: Mutex<HashMap<String, Arc<OnceCell<Way>>>>,
     plain: OnceCell<Result<Effective, NoAnswer>>,
+    /// For other programs, beside the sessions of the library.
+    shared: Mutex<HashMap<String, Arc<OnceCell<System>>>>,
 }
 
 /// How commands get to one host.
@@ -54,6 +58,7 @@ impl<'a> Ssh<'a> {
             reach_timeout: None,
             ways: Mutex::default(),
             plain: OnceCell::new(),
+            shared: Mutex::default(),
         }
     }
 
@@ -70,6 +75,37 @@ impl<'a> Ssh<'a> {
     pub fn program(&self) -> String {
         // ssh_options is a piece of a command line: the shell takes it apart.
         format!("ssh -o Batchmode=yes {}", self.options)
+    }
+
+    /// The same for a host to which other programs get several times: all of them share one connection, which is
+    /// opened at the first time and lives as long as this value. Where there is none, each makes its own.
+    pub async fn sharing_program(&self, host: &Host) -> String {
+        let Host::Remote(host) = host else {
+            return self.program();
+        };
+        let way = self.locked().get(host).cloned();
+        if let Some(Way::System(system)) = way.as_ref().and_then(|way| way.get()) {
+            return system.program();
+        }
+        let shared = Arc::clone(
+            self.shared
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(host.clone())
+                .or_default(),
+        );
+        let open = async || {
+            let plain = || System::plain(self.program(), self.destination(host));
+            match self.choose(host).await {
+                Choice::System { shares: true, .. } => plain(),
+                _ => {
+                    let deadline = Instant::now() + SHARING_LIMIT;
+                    let opened = System::shared(self.program(), self.destination(host), deadline).await;
+                    opened.unwrap_or_else(|_| plain())
+                }
+            }
+        };
+        shared.get_or_init(open).await.program()
     }
 
     /// `user@host`, or the host alone.

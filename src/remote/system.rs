@@ -105,16 +105,24 @@ impl System {
         }))
     }
 
+    /// `ssh` with its options, and the shared connection if there is one.
+    pub(super) fn program(&self) -> String {
+        match &self.shared {
+            // Without the master it makes a connection of its own.
+            Some(shared) => format!(
+                "{} -o ControlMaster=no -o ControlPath={}",
+                self.program,
+                quoted(&shared.socket())
+            ),
+            None => self.program.clone(),
+        }
+    }
+
     /// The line with which a shell of this host runs `command` in a shell there.
     pub(super) fn line(&self, command: &str) -> String {
-        let socket = match &self.shared {
-            // Without the master it makes a connection of its own.
-            Some(shared) => format!(" -o ControlMaster=no -o ControlPath={}", quoted(&shared.socket())),
-            None => String::new(),
-        };
         format!(
-            "{}{socket} {} {}",
-            self.program,
+            "{} {} {}",
+            self.program(),
             shell_quote(&self.destination),
             shell_quote(command)
         )

@@ -206,7 +206,7 @@ impl super::Request {
     async fn fetch(&self, ssh: &Ssh<'_>, name: &str, file: &Path, to: &Path) -> Result<()> {
         let config = &self.config;
         let mut options = if config.rsync_options.is_empty() {
-            let program = format!("--rsh={}", ssh.program());
+            let program = format!("--rsh={}", ssh.sharing_program(&Host::Remote(name.to_owned())).await);
             vec![
                 "--archive".to_owned(),
                 "--checksum".to_owned(),

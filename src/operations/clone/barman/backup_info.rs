@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::unpacking::Compression;
 use crate::postgres::ServerVersion;
 use crate::types::{Lsn, SystemIdentifier, TimelineId};
 
@@ -34,6 +35,8 @@ pub struct BackupInfo {
     pub tablespaces: Vec<Tablespace>,
     /// The contents of `backup_label`, if they were not left in the data directory.
     pub backup_label: Option<String>,
+    /// Its files are in archives, compressed in this way.
+    pub compression: Option<Compression>,
     /// Why its files cannot be taken as they are.
     pub obstacle: Option<String>,
 }
@@ -68,6 +71,7 @@ impl BackupInfo {
             size: get("size").and_then(|text| text.parse().ok()).unwrap_or(0),
             tablespaces,
             backup_label: get("backup_label").and_then(|text| string(text).map(|(label, _)| label)),
+            compression: get("compression").and_then(Compression::named),
             obstacle: obstacle(get),
         })
     }
@@ -78,8 +82,10 @@ fn obstacle<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
     if let Some(status) = get("status").filter(|status| !matches!(*status, "DONE" | "WAITING_FOR_WALS")) {
         return Some(format!("its status is {status}"));
     }
-    if let Some(compression) = get("compression") {
-        return Some(format!("it is compressed ({compression})"));
+    if let Some(compression) = get("compression").filter(|name| Compression::named(name).is_none()) {
+        return Some(format!(
+            "it is compressed in a way that is not known here ({compression})"
+        ));
     }
     if let Some(encryption) = get("encryption") {
         return Some(format!("it is encrypted ({encryption})"));
@@ -205,7 +211,7 @@ version=150020
     #[test]
     fn backups_that_are_no_plain_files_are_told_apart() {
         for (line, word) in [
-            ("compression=gzip", "gzip"),
+            ("compression=snappy", "snappy"),
             ("parent_backup_id=20260101T000000", "incremental"),
             ("encryption=gpg", "encrypted"),
             ("mode=snapshot-gcp", "snapshot"),

@@ -4,6 +4,7 @@
 //! is read: the first line of `show-backup` and the lines `name: value` of
 //! `show-server`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::backup_info::BackupInfo;
@@ -121,8 +122,8 @@ impl<'r> Barman<'r> {
         Ok(finished)
     }
 
-    /// Runs `barman` with its configuration; what it printed.
-    pub async fn command(&self, words: &[&str]) -> Result<String> {
+    /// The line for a shell there that runs `barman` with its configuration.
+    fn line(&self, words: &[&str]) -> String {
         let mut line = "barman".to_owned();
         if !self.config.barman_config.is_empty() {
             line.push_str(&format!(
@@ -134,6 +135,32 @@ impl<'r> Barman<'r> {
             line.push(' ');
             line.push_str(&shell_quote(word));
         }
+        line
+    }
+
+    /// Runs `barman` with its configuration and writes what it prints to a file of this host.
+    pub async fn command_into(&self, words: &[&str], file: &Path) -> Result<()> {
+        let line = self.line(words);
+        crate::debug!("on {}: {line}", self.title());
+        let ran = self
+            .ssh
+            .run_into(&self.host, &line, &file.to_string_lossy(), COMMAND_LIMIT)
+            .await;
+        let reason = match ran {
+            Ok(finished) if finished.status.success() => return Ok(()),
+            Ok(finished) => format!("it ended with {}: {}", finished.status, finished.stderr.trim()),
+            Err(error) => error.to_string(),
+        };
+        Err(
+            Error::new(ExitCode::Barman, format!("\"{line}\" on {} failed", self.title()))
+                .detail(reason)
+                .hint("set restore_command in repmgr.conf: the standby can then fetch WAL from Barman"),
+        )
+    }
+
+    /// Runs `barman` with its configuration; what it printed.
+    pub async fn command(&self, words: &[&str]) -> Result<String> {
+        let line = self.line(words);
         crate::debug!("on {}: {line}", self.title());
         let finished = self.shell(&line, &line).await?;
         if finished.status.success() {

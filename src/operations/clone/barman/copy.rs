@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 3;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long nothing may come from the other side.
-const SILENT: Duration = Duration::from_secs(15 * 60);
+pub(super) const SILENT: Duration = Duration::from_secs(15 * 60);
 
 /// rsync is there.
 pub(super) async fn check_rsync() -> Result<()> {
@@ -64,7 +64,7 @@ fn progress(line: &str) -> Option<(u64, u64)> {
     Some((done, total.max(done)))
 }
 
-fn arguments(barman: &Barman<'_>, from: &str, to: &Path, options: &[String]) -> Vec<String> {
+async fn arguments(barman: &Barman<'_>, from: &str, to: &Path, options: &[String]) -> Vec<String> {
     let mut words: Vec<String> = [
         "--archive",
         "--keep-dirlinks",
@@ -76,7 +76,7 @@ fn arguments(barman: &Barman<'_>, from: &str, to: &Path, options: &[String]) -> 
     .map(str::to_owned)
     .to_vec();
     if barman.host != Host::Local {
-        words.push(format!("--rsh={}", barman.ssh.program()));
+        words.push(format!("--rsh={}", barman.ssh.sharing_program(&barman.host).await));
     }
     words.extend_from_slice(options);
     words.push(format!("{}/", barman.path(from)));
@@ -94,6 +94,9 @@ impl Cloning<'_> {
             from.backup.id,
             from.barman.title()
         );
+        if let Some(compression) = from.backup.info.compression {
+            return self.unpack_backup(compression).await;
+        }
         let folder = from.backup.folder.clone();
         let total = from.backup.info.size;
         let tablespaces = from.backup.info.tablespaces.clone();
@@ -131,7 +134,7 @@ impl Cloning<'_> {
         done: u64,
         total: u64,
     ) -> Result<u64> {
-        let words = arguments(&self.barman_source()?.barman, from, to, options);
+        let words = arguments(&self.barman_source()?.barman, from, to, options).await;
         let shown: Vec<String> = words.iter().map(|word| shell_quote(word)).collect();
         crate::info!("executing:\n  rsync {}", shown.join(" "));
         let mut attempt = 1;
@@ -166,7 +169,7 @@ impl Cloning<'_> {
     }
 }
 
-fn copy_error(from: &str, reason: &str, lines: &[String]) -> Error {
+pub(super) fn copy_error(from: &str, reason: &str, lines: &[String]) -> Error {
     let mut error = Error::new(
         ExitCode::BadBasebackup,
         format!("the backup could not be copied from Barman: {reason}"),

@@ -9,6 +9,7 @@ mod catalogue;
 mod complete;
 mod copy;
 mod record;
+mod unpacking;
 mod wal;
 
 use super::Cloning;
@@ -28,6 +29,8 @@ pub(super) struct FromBarman<'r> {
     backup: Backup,
     /// WAL files that are copied, by their paths in Barman's archive.
     wal: Vec<String>,
+    /// They are compressed there, so Barman must be asked for each.
+    get_wal: bool,
 }
 
 fn barman_error(message: impl Into<String>) -> Error {
@@ -71,12 +74,17 @@ impl Cloning<'_> {
         self.check_server_program().await?;
         self.check_room(backup.info.size);
         copy::check_rsync().await?;
+        let compression = backup.info.compression;
         self.barman = Some(FromBarman {
             barman,
             backup,
             wal: Vec::new(),
+            get_wal: false,
         });
-        Ok(())
+        match compression {
+            Some(compression) => self.check_archives(compression).await,
+            None => Ok(()),
+        }
     }
 
     /// The source is asked if there is one; it is not needed.

@@ -76,12 +76,6 @@ impl Cloning<'_> {
             return Ok(());
         }
         let gone = format!("the backup begins in segment {first}, the oldest one of the source is {oldest}");
-        if from.backup.compressed_wal {
-            return Err(barman_error("the source has removed WAL that the standby needs")
-                .detail(gone)
-                .detail("Barman has it compressed, so it cannot be copied as it is")
-                .hint(HINT));
-        }
         let server = &self.request.config.barman_server;
         let listed = from
             .barman
@@ -103,6 +97,7 @@ impl Cloning<'_> {
         crate::notice!("{needed} WAL files that the source has removed will be copied from Barman");
         crate::detail!("{gone}");
         if let Some(from) = &mut self.barman {
+            from.get_wal = from.backup.compressed_wal;
             from.wal = wal;
         }
         Ok(())
@@ -116,12 +111,32 @@ impl Cloning<'_> {
         };
         let archive = archive.clone();
         let data = &self.request.data_directory;
+        if from.get_wal {
+            return self.get_wal(&data.join("pg_wal")).await;
+        }
         let (to, list) = (data.join("pg_wal"), data.join("repmgr_wal_files"));
         let names: String = from.wal.iter().map(|path| format!("{path}\n")).collect();
         std::fs::write(&list, names).map_err(failed(&list))?;
         let options = ["--no-relative".to_owned(), format!("--files-from={}", list.display())];
         self.copy_part(&archive, &to, &options, 0, 0).await?;
         std::fs::remove_file(&list).map_err(failed(&list))
+    }
+}
+
+impl Cloning<'_> {
+    /// Has Barman decompress one file after the other.
+    async fn get_wal(&self, to: &Path) -> Result<()> {
+        let from = self.barman_source()?;
+        let server = &self.request.config.barman_server;
+        for path in &from.wal {
+            let Some(name) = Path::new(path).file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            from.barman
+                .command_into(&["get-wal", server, name], &to.join(name))
+                .await?;
+        }
+        Ok(())
     }
 }
 
