@@ -28,6 +28,7 @@ impl Turn<'_> {
         self.take_evidence();
         self.watch_successor();
         self.watch_electability();
+        self.renew_overtaking(&phase);
         let change = self.watch_own_server(&phase);
         if self.is_out_of_recovery(&phase) {
             return self.out_of_recovery(&phase);
@@ -55,7 +56,8 @@ impl Turn<'_> {
         }
         let upstream = self.next.upstream;
         for end in self.seen.probes.iter().filter(|end| Some(end.node) == upstream) {
-            if self.next.attempts.end(end.started, end.answer, self.now) {
+            // One that found it up counts although a later one that ended by now did not: a turn for each would have seen it.
+            if self.next.attempts.end(end.started, end.answer, self.now) && !self.upstream_is_up() {
                 self.upstream = Some(end.answer);
             }
         }

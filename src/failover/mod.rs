@@ -87,7 +87,7 @@ pub use observation::{
 pub use rules::Rule;
 pub use settings::Settings;
 pub use state::{
-    Cause, Decision, Follow, FollowStep, LocalServer, Mode, Phase, PrimaryPhase, Promotion, Resume, State,
+    Cause, Decision, Follow, FollowStep, LocalServer, Mode, Overtaking, Phase, PrimaryPhase, Promotion, Resume, State,
 };
 
 /// Decides one turn.

@@ -98,7 +98,7 @@ rules! {
         "Nothing can be said about the upstream, which is no reason for a failover.";
     FailoverPaused = "failover-paused", "reconnecting, electing, validating, promoting, waiting" => "degraded",
         "The upstream is lost, and failover is paused on this node.";
-    FailoverManual = "failover-manual", "reconnecting, waiting, voting again, electing, degraded" => "degraded",
+    FailoverManual = "failover-manual", "reconnecting, waiting, voting again, electing, validating, promoting, degraded" => "degraded",
         "The upstream is lost, and failover is set to manual on this node.";
     LocalServerAway = "local-server-away", "reconnecting, electing, validating, promoting" => "degraded",
         "The upstream is lost, and so is the own server: this node can neither be promoted nor follow.";
@@ -153,7 +153,7 @@ rules! {
         "The old primary is there again and this node is not promoted: tell the siblings to stay with it.";
     PromotionFailed = "promotion-failed", "promoting" => "degraded",
         "The own server did not leave recovery: stand aside and have the others vote again.";
-    PromotionCompleted = "promotion-completed", "degraded, voting again, waiting, electing, following, validating, entering, reconnecting" => "primary: normal",
+    PromotionCompleted = "promotion-completed", "degraded, voting again, waiting, electing, following, validating, promoting, entering, reconnecting, stopping receivers" => "primary: normal",
         "A promotion that had been given up came through: record it and tell the siblings.";
     PromotedByHand = "promoted-by-hand", "normal, entering, reconnecting, stopping receivers, electing, validating, promoting, waiting, following, voting again, degraded" => "primary: normal",
         "The own server is a primary and its record says so.";

@@ -50,8 +50,8 @@ pub struct State {
     pub waited_for: Option<(NodeId, Duration)>,
     /// Since when other daemons can see that this node may be elected.
     pub electable_since: Option<Duration>,
-    /// The better nodes whose place this one is about to take, and when that was announced to them.
-    pub overtaking: Option<(BTreeSet<NodeId>, Duration)>,
+    /// The better nodes whose place this one is about to take.
+    pub overtaking: Option<Overtaking>,
     /// How often the own promotion failed since the upstream was lost, and when it failed last.
     pub failed_promotions: Option<(u32, Duration)>,
     /// When a node may be followed again after a follow that failed.
@@ -66,6 +66,17 @@ pub struct State {
     pub alarms: BTreeSet<Alarm>,
     /// When it was last looked whether another node is a primary, too, while all is well here.
     pub looked_around: Option<Duration>,
+}
+
+/// Better nodes that seem unable to act, and whose place this one is about to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overtaking {
+    /// Which ones.
+    pub nodes: BTreeSet<NodeId>,
+    /// When that was announced to them.
+    pub since: Duration,
+    /// When they were last told to hold back, which they do only for a while.
+    pub told: Duration,
 }
 
 /// How resuming a paused replay goes.
@@ -417,9 +428,10 @@ impl State {
     /// that it calls inactive may have been promoted since; an inactive primary was replaced, and is not to be found.
     pub(super) fn may_be_primary(&self, node: &Node) -> bool {
         match node.node_type {
-            NodeType::Witness => false,
+            // What it is nobody knows; a witness, too, is out of recovery.
+            NodeType::Witness | NodeType::Unknown => false,
             NodeType::Standby => true,
-            NodeType::Primary | NodeType::Unknown => node.active,
+            NodeType::Primary => node.active,
         }
     }
 

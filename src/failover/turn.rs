@@ -60,6 +60,11 @@ impl<'a> Turn<'a> {
 
     /// The decision, due again after `wait` at the latest.
     pub fn decide(self, rule: Rule, reason: impl Into<String>, wait: Duration) -> Decision {
+        // Whoever was told to hold back is to be told again in time.
+        let wait = match self.next.overtaking {
+            Some(_) => wait.min(self.settings.settle),
+            None => wait,
+        };
         Decision {
             rule,
             reason: reason.into(),
@@ -257,9 +262,16 @@ impl<'a> Turn<'a> {
             .map(|seen| seen.node)
     }
 
-    /// Why this node must not go on to be promoted, as far as its own server, the pause and what this turn learned of
-    /// the upstream tell.
+    /// Why this node must not go on to be promoted, as far as its own server, the settings, the pause and the newest
+    /// answer of the upstream tell.
     pub fn unfit(&self) -> Option<(Rule, Cause, &'static str)> {
+        if !self.settings.automatic {
+            return Some((
+                Rule::FailoverManual,
+                Cause::Manual,
+                "failover is set to manual on this node",
+            ));
+        }
         if self.seen.local.recovery == RecoveryState::Unknown {
             return Some((
                 Rule::LocalServerAway,
@@ -267,7 +279,8 @@ impl<'a> Turn<'a> {
                 "the local server does not answer",
             ));
         }
-        if self.upstream.as_ref().map(verdict) == Some(Verdict::RefusesUs) {
+        // The newest answer may have come in an earlier turn, while something else was awaited.
+        if self.next.attempts.last().map(|last| verdict(&last.answer)) == Some(Verdict::RefusesUs) {
             let reason = "the upstream is there and does not let this node in";
             return Some((Rule::UpstreamRefuses, Cause::RefusesUs, reason));
         }

@@ -9,7 +9,7 @@ use super::action::{Action, Where};
 use super::election::{Ballot, Outcome, Tally, elect};
 use super::observation::{Answer, CommandEnd, Finished, Notification, Verdict, describe, verdict};
 use super::rules::Rule;
-use super::state::{Cause, Decision, Follow, FollowStep, Phase, Promotion, Resume};
+use super::state::{Cause, Decision, Follow, FollowStep, Overtaking, Phase, Promotion, Resume};
 use super::turn::Turn;
 
 impl Turn<'_> {
@@ -198,22 +198,49 @@ impl Turn<'_> {
     fn hold_back(&mut self, instead_of: BTreeSet<NodeId>) -> Option<(Rule, Duration)> {
         let settle = self.settings.settle;
         if !instead_of.is_empty() {
-            if let Some((told, since)) = &self.next.overtaking
-                && instead_of.is_subset(told)
+            if let Some(overtaking) = &self.next.overtaking
+                && instead_of.is_subset(&overtaking.nodes)
             {
-                let at = *since + settle;
+                let at = overtaking.since + settle;
                 return (self.now < at).then_some((Rule::OvertakingAnnounced, at));
             }
             self.act(Action::Notify {
                 nodes: instead_of.iter().copied().collect(),
                 value: Notification::RerunElection,
             });
-            self.next.overtaking = Some((instead_of, self.now));
+            self.next.overtaking = Some(Overtaking {
+                nodes: instead_of,
+                since: self.now,
+                told: self.now,
+            });
             return Some((Rule::OvertakingAnnounced, self.now + settle));
         }
+        self.next.overtaking = None;
         self.stand_again();
         let at = self.next.electable_since.unwrap_or(self.now) + settle;
         (self.now < at).then_some((Rule::NewlyElectable, at))
+    }
+
+    /// Those in whose place this node is about to be promoted hold back for a while only. Delays, the validation and the
+    /// promotion may take longer, so they are told again until it is done.
+    pub(super) fn renew_overtaking(&mut self, phase: &Phase) {
+        let settle = self.settings.settle;
+        let now = self.now;
+        let on_its_way = matches!(
+            phase,
+            Phase::Electing { .. } | Phase::Validating { .. } | Phase::Promoting(_)
+        );
+        if let Some(overtaking) = &mut self.next.overtaking
+            && on_its_way
+            && now.saturating_sub(overtaking.told) >= settle
+        {
+            overtaking.told = now;
+            let nodes = overtaking.nodes.iter().copied().collect();
+            self.act(Action::Notify {
+                nodes,
+                value: Notification::RerunElection,
+            });
+        }
     }
 
     fn election_won(mut self, tally: Tally, instead_of: BTreeSet<NodeId>, reason: String) -> Decision {

@@ -271,3 +271,67 @@ fn a_vetoed_election_is_run_again() {
     daemon.until(Rule::ElectionWon);
     assert!(daemon.now - from >= daemon.settings.rerun_interval - Duration::from_secs(2));
 }
+
+/// They hold back for a while only, and a promotion may take longer.
+#[test]
+fn better_nodes_are_told_again_until_they_are_overtaken() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(3000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::ElectionWon);
+    let hold_back = Action::Notify {
+        nodes: vec![NodeId(3)],
+        value: Notification::RerunElection,
+    };
+    let (from, mut last) = (daemon.now, daemon.now);
+    while daemon.now - from < Duration::from_secs(30) {
+        let now = daemon.now;
+        let pending = daemon.turn();
+        assert_eq!(pending.rule, Rule::PromotionPending);
+        if pending.actions.contains(&hold_back) {
+            last = now;
+        }
+        assert!(now - last <= daemon.settings.settle + Duration::from_secs(2));
+    }
+}
+
+/// The configuration was read again while `promote_delay` passed.
+#[test]
+fn a_node_set_to_manual_before_its_promotion_begins_is_not_promoted() {
+    let mut daemon = Daemon::watching(|config| config.promote_delay = Duration::from_secs(3));
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionWon);
+    daemon.settings.automatic = false;
+    let manual = daemon.turn();
+    assert_eq!(manual.rule, Rule::FailoverManual);
+    assert!(!manual.actions.contains(&Action::RunPromoteCommand));
+}
+
+/// A witness is out of recovery, too; its record had a type that nobody knows.
+#[test]
+fn a_node_of_unknown_type_is_not_taken_for_the_primary() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.nodes[1].upstream = None;
+    daemon.nodes[2].node_type = NodeType::Unknown;
+    daemon.nodes[0].active = false;
+    daemon.others[0].recovery = RecoveryState::Primary;
+    daemon.upstream = REFUSED;
+    daemon.state = super::state::State::new(NodeId(2));
+    daemon.until(Rule::NoUpstream);
+}
+
+/// The primary was cut off only, and the answer came while the validation command was still running.
+#[test]
+fn a_primary_that_refuses_this_node_during_the_validation_is_not_replaced() {
+    let mut daemon = Daemon::watching(|config| config.failover_validation_command = "true".into());
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionWon);
+    daemon.upstream = Err(ConnectFailure::Authentication);
+    for _ in 0..2 {
+        daemon.until(Rule::ValidationPending);
+    }
+    daemon.takes = Duration::from_secs(2);
+    daemon.finished.push(Finished::Validation(CommandEnd::Exited(0)));
+    assert_eq!(daemon.turn().rule, Rule::UpstreamRefuses);
+}

@@ -69,12 +69,13 @@ impl World {
                 .daemon
                 .as_ref()
                 .and_then(|daemon| daemon.decided.clone());
-            if let Some((decided, records)) = decided {
+            if let Some(decided) = decided {
                 let promotion = Promotion {
                     host,
-                    decided,
+                    decided: decided.at,
+                    lost: decided.lost,
                     parent,
-                    records,
+                    records: decided.records,
                 };
                 invariants::check_promotion(self, &promotion);
                 self.promotions.push(promotion);

@@ -4,14 +4,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use repmgr::failover::{
-    self, Action, Answer, CommandEnd, ConnectFailure, Finished, Local, Needs, Node, Notification, Observation,
-    ProbeEnd, RecordChange, Seen, State, Where,
+    self, Answer, ConnectFailure, Finished, Local, Needs, Node, Observation, ProbeEnd, Seen, State,
 };
-use repmgr::types::{Lsn, NodeId, NodeType, RecoveryState, TimelineId};
+use repmgr::types::{Lsn, RecoveryState, TimelineId};
 
 use crate::invariants;
-use crate::scenario::TROUBLE;
-use crate::world::{CONNECT_TIMEOUT, Event, World};
+use crate::network::CONNECT_TIMEOUT;
+use crate::world::{Event, World};
+
+/// An election that was won.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub at: u64,
+    /// When the primary was lost.
+    pub lost: u64,
+    /// The records by which it was decided.
+    pub records: Rc<crate::server::Metadata>,
+}
 
 /// How long a probe may take in all, in milliseconds.
 const ATTEMPT_LIMIT: u64 = 2000;
@@ -35,8 +44,8 @@ pub struct Daemon {
     pub in_state_since: u64,
     /// Turns within the current second.
     pub busy: (u64, u64),
-    /// When the election that is being acted on was decided, and by which records.
-    pub decided: Option<(u64, Rc<crate::server::Metadata>)>,
+    /// The election that is being acted on.
+    pub decided: Option<Decided>,
 }
 
 fn nothing_seen() -> Observation {
@@ -79,6 +88,8 @@ impl World {
             busy: (0, 0),
             decided: None,
         });
+        // What a daemon that died had disabled.
+        self.hosts[host].server.receiver_held = false;
         if self.hosts[host].server.serves(self.now) {
             let memory = &mut self.hosts[host].server.memory;
             memory.node_id_set = true;
@@ -86,6 +97,20 @@ impl World {
         }
         self.log(|| format!("daemon of node {} starts", host + 1));
         self.wake(host, 0);
+    }
+
+    /// It dies without a word; its process id stays where it was published.
+    pub fn daemon_down(&mut self, host: usize) {
+        self.hosts[host].daemon = None;
+        self.hosts[host].frozen_until = 0;
+    }
+
+    /// A signal, or a connection that breaks, makes the next turn due at once.
+    pub fn interrupt(&mut self, host: usize) {
+        let idle = self.hosts[host].daemon.as_ref().is_some_and(|daemon| !daemon.gathering);
+        if idle {
+            self.wake(host, 0);
+        }
     }
 
     fn wake(&mut self, host: usize, delay: u64) {
@@ -128,7 +153,7 @@ impl World {
         let probed = daemon.needs.upstream;
         if let Some(of) = probed.and_then(|id| self.host_of(id)) {
             self.hosts[host].daemon.as_mut().expect("is current").seen.started = Some(now);
-            let arrives = self.one_way();
+            let arrives = self.latency(host, of);
             let started = self.now;
             self.at(
                 arrives,
@@ -143,10 +168,14 @@ impl World {
         let mut last = 0;
         for id in std::iter::once(self.hosts[host].id).chain(others) {
             if let Some(of) = self.host_of(id) {
-                let delay = self.random.between(1, 30);
-                last = last.max(delay);
+                let (there, back) = (self.latency(host, of), self.latency(of, host));
+                last = last.max((there + back).min(CONNECT_TIMEOUT));
+                if there + back > CONNECT_TIMEOUT {
+                    self.not_answered(host, of);
+                    continue;
+                }
                 self.at(
-                    delay,
+                    there,
                     Event::Sample {
                         host,
                         generation,
@@ -165,6 +194,14 @@ impl World {
                 token,
             },
         );
+    }
+
+    /// The answer takes too long.
+    fn not_answered(&mut self, host: usize, of: usize) {
+        self.last_cut[host][of] = self.now;
+        let silent = Seen::unreachable(self.hosts[of].id, ConnectFailure::Silent);
+        let daemon = self.hosts[host].daemon.as_mut().expect("is current");
+        daemon.seen.others.push(silent);
     }
 
     pub fn sample(&mut self, host: usize, generation: u64, token: u64, of: usize) {
@@ -199,15 +236,6 @@ impl World {
         }
     }
 
-    /// How long a probe is on its way, or its answer: now and then so long that others overtake it.
-    fn one_way(&mut self) -> u64 {
-        if self.now < TROUBLE && self.random.chance(2) {
-            self.random.between(100, 2500)
-        } else {
-            self.random.between(1, 15)
-        }
-    }
-
     pub fn probe_arrives(&mut self, host: usize, generation: u64, of: usize, started: u64) {
         let reached = self.connect(host, of);
         let own = self.hosts[host].id;
@@ -222,7 +250,7 @@ impl World {
             .flatten();
         let (mut answer, mut ends) = match reached {
             Err(ConnectFailure::Silent) => (Err(ConnectFailure::Silent), started + HANDSHAKE_LIMIT),
-            reached => (reached.map(|()| recovery), self.now + self.one_way()),
+            reached => (reached.map(|()| recovery), self.now + self.latency(of, host)),
         };
         if ends > started + ATTEMPT_LIMIT {
             (answer, ends) = (Err(ConnectFailure::Silent), started + ATTEMPT_LIMIT);
@@ -270,7 +298,7 @@ impl World {
     fn answers(&self, host: usize, of: usize, recovery: RecoveryState) -> Seen {
         let other = &self.hosts[of];
         let memory = &other.server.memory;
-        let living = other.daemon.as_ref().map(|daemon| daemon.generation);
+        let living = self.generation(of);
         let own = &self.hosts[host].server;
         let standby = !own.primary && !own.witness;
         Seen {
@@ -284,7 +312,7 @@ impl World {
             recovery,
             receive_lsn: (!other.server.primary && !other.server.witness).then_some(Lsn(other.server.lsn)),
             replay_paused: Answer::from(Some(other.server.replay_paused)),
-            apply_delay: Duration::ZERO,
+            apply_delay: other.server.apply_delay,
             timeline: Some(TimelineId(other.server.timeline)),
             upstream_last_seen: memory
                 .upstream_seen_at
@@ -311,7 +339,7 @@ impl World {
         if !server.serves(self.now) {
             return Local::silent();
         }
-        let generation = self.hosts[host].daemon.as_ref().map(|daemon| daemon.generation);
+        let generation = self.generation(host);
         let out_of_recovery = server.primary || server.witness;
         let aside = self.hosts[host]
             .daemon
@@ -325,7 +353,7 @@ impl World {
             },
             receive_lsn: (!out_of_recovery).then_some(Lsn(server.lsn)),
             replay_paused: Answer::from(Some(server.replay_paused)),
-            apply_delay: Duration::ZERO,
+            apply_delay: server.apply_delay,
             wal_message_age: server.last_message.map(|at| Duration::from_millis(self.now - at)),
             notification: server.memory.notification,
             paused: Answer::from(Some(server.paused)),
@@ -417,154 +445,6 @@ impl World {
         daemon.results.push(result);
         if !daemon.gathering {
             self.wake(host, 0);
-        }
-    }
-
-    fn result(&mut self, host: usize, delay: u64, result: Finished) {
-        if let Some(daemon) = &self.hosts[host].daemon {
-            let generation = daemon.generation;
-            self.at(
-                delay,
-                Event::Result {
-                    host,
-                    generation,
-                    result,
-                },
-            );
-        }
-    }
-
-    fn reach_primary(&mut self, from: usize, id: NodeId) -> Option<usize> {
-        let to = self.host_of(id)?;
-        (self.connect(from, to).is_ok() && self.hosts[to].server.primary).then_some(to)
-    }
-
-    fn carry_out(&mut self, host: usize, action: Action) {
-        let own = self.hosts[host].id;
-        let now = self.now;
-        let serves = self.hosts[host].server.serves(now);
-        let generation = self.hosts[host].daemon.as_ref().map_or(0, |daemon| daemon.generation);
-        let server = &mut self.hosts[host].server;
-        match action {
-            Action::Announce(announcement) => {
-                if let Where::On(node) = announcement.to
-                    && self.host_of(node).is_none()
-                {
-                    self.fail(format!(
-                        "event {} is to be written on an unknown node",
-                        announcement.event
-                    ));
-                }
-            }
-            Action::ResetVotingStatus if serves => server.memory.notification = None,
-            Action::SetUpstreamLastSeen(upstream) if serves => {
-                server.memory.upstream = Some(upstream);
-                server.memory.upstream_seen_at = Some(now);
-            }
-            Action::SetUpstreamNodeId(upstream) if serves => server.memory.upstream = upstream,
-            Action::RegisterDaemon if serves => {
-                server.memory.node_id_set = true;
-                server.memory.pid = Some(generation);
-            }
-            Action::StandAside(aside) if serves => server.memory.pid = (!aside).then_some(generation),
-            Action::ResetVotingStatus
-            | Action::SetUpstreamLastSeen(_)
-            | Action::SetUpstreamNodeId(_)
-            | Action::RegisterDaemon
-            | Action::StandAside(_) => {}
-            Action::RunPromoteCommand => {
-                let behaviour = self.hosts[host].promote;
-                self.at(
-                    100,
-                    Event::PromoteCheck {
-                        host,
-                        generation,
-                        behaviour,
-                    },
-                );
-            }
-            Action::RunFollowCommand(target) => self.run_follow(host, generation, target),
-            Action::RunValidation { .. } => {
-                let code = i32::from(self.hosts[host].validation_rejects);
-                let delay = self.random.between(50, 1500);
-                self.result(host, delay, Finished::Validation(CommandEnd::Exited(code)));
-            }
-            Action::Notify { nodes, value } => {
-                for id in nodes {
-                    if let Some(to) = self.host_of(id) {
-                        let delay = self.random.between(1, 60);
-                        self.at(delay, Event::Deliver { from: host, to, value });
-                    }
-                }
-            }
-            Action::StopWalReceiver => {
-                server.receiver_held = true;
-                let delay = self.random.between(200, 3000);
-                self.result(host, delay, Finished::WalReceiverStopped(true));
-            }
-            Action::RestoreWalReceiver => server.receiver_held = false,
-            Action::ResumeReplay => {
-                server.replay_paused = false;
-                self.result(host, 20, Finished::ReplayResumed(true));
-            }
-            Action::RecordOwnPromotion => {
-                self.write(host, |records| records.promote(own));
-            }
-            Action::IncrementVotingTerm => {
-                self.write(host, |records| records.term += 1);
-            }
-            Action::RecordActive { on, active, .. } => {
-                if let Some(to) = self.reach_primary(host, on) {
-                    self.write(to, |records| {
-                        if let Some(node) = records.node_mut(own) {
-                            node.active = active;
-                        }
-                    });
-                }
-            }
-            Action::RecordUpstream(primary) => {
-                if let Some(to) = self.reach_primary(host, primary) {
-                    self.write(to, |records| records.follow(own, primary));
-                }
-            }
-            Action::BecomeStandby(primary) => {
-                let change = match self.reach_primary(host, primary) {
-                    Some(to) => {
-                        self.write(to, |records| {
-                            if records
-                                .node_mut(own)
-                                .is_some_and(|node| node.node_type == NodeType::Primary)
-                            {
-                                records.follow(own, primary);
-                            }
-                        });
-                        RecordChange::Done
-                    }
-                    None => RecordChange::Failed,
-                };
-                let delay = self.random.between(10, 2500);
-                self.result(host, delay, Finished::BecameStandby(change));
-            }
-            Action::AdoptPrimary(primary) => {
-                let change = match self.reach_primary(host, primary) {
-                    Some(to) => {
-                        self.write(to, |records| records.follow(own, primary));
-                        self.hosts[host].server.metadata = Rc::clone(&self.hosts[to].server.metadata);
-                        RecordChange::Done
-                    }
-                    None => RecordChange::Failed,
-                };
-                let delay = self.random.between(10, 2500);
-                self.result(host, delay, Finished::PrimaryAdopted(change));
-            }
-            Action::Exit(code) => self.fail(format!("node {} exits with {code:?}", host + 1)),
-        }
-    }
-
-    /// A notification that no daemon sent.
-    pub fn notify_by_hand(&mut self, to: usize, value: Notification) {
-        if self.hosts[to].server.memory.node_id_set {
-            self.hosts[to].server.memory.notification = Some(value);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use repmgr::failover::{Cause, Mode, Phase, PrimaryPhase};
+use repmgr::types::NodeType;
 
 use crate::world::{Command, Event, World};
 
@@ -12,6 +13,7 @@ pub fn heal(world: &mut World) {
     world.log(|| "everything heals".to_owned());
     let lost_for_good = world.random.chance(40);
     world.loss = 0;
+    world.calm = true;
     world.events.retain(|_, event| !matches!(event, Event::Fault(_)));
     let kept: Vec<_> = world
         .queue
@@ -22,6 +24,7 @@ pub fn heal(world: &mut World) {
     for host in 0..world.hosts.len() {
         for other in 0..world.hosts.len() {
             world.links[host][other] = true;
+            world.slow[host][other] = 0;
         }
         let target = &mut world.hosts[host];
         target.promote = Command::Works;
@@ -31,6 +34,8 @@ pub fn heal(world: &mut World) {
         target.names_fail = false;
         target.server.stalled = false;
         target.server.paused = false;
+        target.server.hung = false;
+        target.frozen_until = target.frozen_until.min(world.now);
         let primary = world.hosts[host].server.primary && !world.hosts[host].server.witness;
         let down = !world.hosts[host].server.up || world.hosts[host].server.host_down;
         if down && primary && lost_for_good {
@@ -48,6 +53,7 @@ pub fn heal(world: &mut World) {
 /// What is out of recovery beside the latest primary is made its standby, and so is what cannot follow it.
 pub fn rejoin_strays(world: &mut World) {
     let Some(primary) = world.true_primary() else { return };
+    correct_records(world, primary);
     let latest = world.hosts[primary].server.clone();
     let id = world.hosts[primary].id;
     for host in 0..world.hosts.len() {
@@ -63,6 +69,16 @@ pub fn rejoin_strays(world: &mut World) {
             world.hosts[host].server.metadata = Rc::clone(&world.hosts[primary].server.metadata);
             continue;
         }
+        // Whose copy of the records lacks itself or the primary does not find out by itself where that is.
+        let own = world.hosts[host].id;
+        let known = [own, id].iter().all(|id| {
+            let mut records = server.metadata.nodes.iter();
+            records.any(|node| node.id == *id && node.node_type != NodeType::Unknown)
+        });
+        if !known {
+            world.hosts[host].server.source = Some(primary);
+        }
+        let server = &world.hosts[host].server;
         if server.primary || !server.can_follow(&latest) {
             let own = world.hosts[host].id;
             world.hosts[host].server.rejoin(&latest, primary);
@@ -76,6 +92,24 @@ pub fn rejoin_strays(world: &mut World) {
     }
     let records = Rc::make_mut(&mut world.hosts[primary].server.metadata);
     records.promote(id);
+}
+
+/// Records that are missing, or have a type that nobody knows, are put right.
+fn correct_records(world: &mut World, primary: usize) {
+    let id = world.hosts[primary].id;
+    for record in world.initial.clone() {
+        let records = Rc::make_mut(&mut world.hosts[primary].server.metadata);
+        let node_type = match record.node_type {
+            NodeType::Witness => NodeType::Witness,
+            _ => NodeType::Standby,
+        };
+        if let Some(node) = records.node_mut(record.id)
+            && node.node_type == NodeType::Unknown
+        {
+            node.node_type = node_type;
+        }
+        records.register(record, id);
+    }
 }
 
 /// A standby that was found streaming from elsewhere than its record says, as after promotions by hand.
@@ -160,6 +194,11 @@ fn one(world: &mut World, primary: usize) {
     for host in 0..world.hosts.len() {
         let server = &world.hosts[host].server;
         if host == primary || server.destroyed {
+            continue;
+        }
+        // A manual one does not follow, and begins anew as often as it is degraded for too long.
+        let settings = &world.hosts[host].settings;
+        if settings.degraded_timeout.is_some() && !settings.automatic {
             continue;
         }
         let Some(daemon) = &world.hosts[host].daemon else {

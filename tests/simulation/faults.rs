@@ -1,7 +1,9 @@
 //! What goes wrong, and what people do.
 
-use repmgr::failover::{ConnectFailure, Notification};
-use repmgr::types::NodeId;
+use std::time::Duration;
+
+use repmgr::failover::{ConnectFailure, Node, Notification};
+use repmgr::types::{NodeId, NodeType};
 
 use crate::random::Random;
 use crate::world::{Command, Event, World};
@@ -26,10 +28,6 @@ pub enum Fault {
         from: usize,
         to: usize,
         until: u64,
-    },
-    Join {
-        from: usize,
-        to: usize,
     },
     /// Two sides that do not see each other.
     Partition {
@@ -87,6 +85,67 @@ pub enum Fault {
     ForgetUpstream {
         host: usize,
     },
+    /// A server is restarted, and at times its daemon with it.
+    Restart {
+        host: usize,
+        daemon: bool,
+        takes: u64,
+    },
+    /// Connections are accepted, and nothing is answered.
+    Hang {
+        host: usize,
+        lasts: u64,
+    },
+    /// A daemon is stopped, as by SIGSTOP.
+    Freeze {
+        host: usize,
+        lasts: u64,
+    },
+    /// Everything between two hosts takes longer.
+    Slow {
+        from: usize,
+        to: usize,
+        by: u64,
+        lasts: u64,
+    },
+    /// Two hosts do not see each other at all.
+    CutBoth {
+        one: usize,
+        other: usize,
+        until: u64,
+    },
+    /// `service pause` and `service unpause`: all nodes.
+    PauseAll {
+        paused: bool,
+    },
+    /// A person has a standby follow another node.
+    FollowByHand {
+        host: usize,
+        to: usize,
+    },
+    /// A person removes the record of a node, and registers it again.
+    Unregister {
+        host: usize,
+        back_after: u64,
+    },
+    /// Somebody else's tool writes a type that is not known, and the daemon is restarted.
+    UnknownType {
+        host: usize,
+        lasts: u64,
+    },
+    /// The primary's record is made inactive.
+    DisownPrimary {
+        lasts: u64,
+    },
+    /// The daemon reads its configuration again.
+    Reload {
+        host: usize,
+    },
+    /// A standby begins or ends to apply WAL with a delay.
+    Delay {
+        host: usize,
+        seconds: u64,
+    },
 }
 
 /// One fault or deed at random.
@@ -103,7 +162,8 @@ pub fn any_fault(random: &mut Random, count: usize) -> Fault {
         Command::Hangs,
     ];
     let until = random.between(3_000, 40_000);
-    match random.between(0, 24) {
+    let lasts = random.between(1_000, 30_000);
+    match random.between(0, 40) {
         0 | 1 => Fault::ServerCrash {
             host,
             back_after: back(random),
@@ -180,12 +240,45 @@ pub fn any_fault(random: &mut Random, count: usize) -> Fault {
             host,
             records: random.chance(70),
         },
-        _ => Fault::ForgetUpstream { host },
+        24 => Fault::ForgetUpstream { host },
+        25 | 26 => Fault::Restart {
+            host,
+            daemon: random.chance(40),
+            takes: random.between(300, 5_000),
+        },
+        27 => Fault::Hang { host, lasts },
+        28 => Fault::Freeze { host, lasts },
+        29 | 30 => Fault::Slow {
+            from: host,
+            to: other,
+            by: random.between(100, 2_500),
+            lasts,
+        },
+        31 => Fault::CutBoth {
+            one: host,
+            other,
+            until,
+        },
+        32 | 33 => Fault::PauseAll {
+            paused: random.chance(40),
+        },
+        34 => Fault::FollowByHand { host, to: other },
+        35 => Fault::Unregister {
+            host,
+            back_after: random.between(5_000, 30_000),
+        },
+        36 => Fault::UnknownType { host, lasts },
+        37 => Fault::DisownPrimary { lasts },
+        38 | 39 => Fault::Reload { host },
+        _ => Fault::Delay {
+            host,
+            seconds: if random.chance(70) { 3_600 } else { 0 },
+        },
     }
 }
 
 impl Fault {
-    /// The kinds that happen by themselves; an end of a cut is not one.
+    /// All of them, as the run counts them.
     pub const KINDS: &[&str] = &[
         "server crash",
         "loss of a host",
@@ -205,15 +298,26 @@ impl Fault {
         "switchover",
         "promotion by hand",
         "forgotten upstream",
+        "restart of a server",
+        "hung server",
+        "frozen daemon",
+        "slow link",
+        "cut both ways",
+        "pause of all",
+        "follow by hand",
+        "removed record",
+        "unknown type",
+        "disowned primary",
+        "reload",
+        "delayed standby",
     ];
 
-    fn kind(&self) -> Option<&'static str> {
+    fn kind(&self) -> &'static str {
         let index = match self {
             Fault::ServerCrash { .. } => 0,
             Fault::HostLoss { .. } => 1,
             Fault::DaemonCrash { .. } => 2,
             Fault::Cut { .. } => 3,
-            Fault::Join { .. } => return None,
             Fault::Partition { .. } => 4,
             Fault::Loss { .. } => 5,
             Fault::Refuse { .. } => 6,
@@ -228,16 +332,26 @@ impl Fault {
             Fault::Switchover { .. } => 15,
             Fault::PromoteByHand { .. } => 16,
             Fault::ForgetUpstream { .. } => 17,
+            Fault::Restart { .. } => 18,
+            Fault::Hang { .. } => 19,
+            Fault::Freeze { .. } => 20,
+            Fault::Slow { .. } => 21,
+            Fault::CutBoth { .. } => 22,
+            Fault::PauseAll { .. } => 23,
+            Fault::FollowByHand { .. } => 24,
+            Fault::Unregister { .. } => 25,
+            Fault::UnknownType { .. } => 26,
+            Fault::DisownPrimary { .. } => 27,
+            Fault::Reload { .. } => 28,
+            Fault::Delay { .. } => 29,
         };
-        Some(Self::KINDS[index])
+        Self::KINDS[index]
     }
 }
 
 impl World {
     pub fn inflict(&mut self, fault: Fault) {
-        if let Some(kind) = fault.kind() {
-            *self.inflicted.entry(kind).or_default() += 1;
-        }
+        *self.inflicted.entry(fault.kind()).or_default() += 1;
         self.log(|| format!("{fault:?}"));
         match fault {
             Fault::ServerCrash { host, back_after } => {
@@ -249,23 +363,14 @@ impl World {
                 self.back(host, back_after);
             }
             Fault::DaemonCrash { host, back_after } => {
-                self.hosts[host].daemon = None;
+                self.daemon_down(host);
                 self.at(back_after, Event::DaemonUp { host });
             }
-            Fault::Cut { from, to, until } => {
-                self.links[from][to] = false;
-                self.at(until, Event::Fault(Fault::Join { from, to }));
-            }
-            Fault::Join { from, to } => self.links[from][to] = true,
+            Fault::Cut { from, to, until } => self.cut(vec![(from, to)], until),
             Fault::Partition { side, until } => {
-                for from in 0..side.len() {
-                    for to in 0..side.len() {
-                        if side[from] != side[to] {
-                            self.links[from][to] = false;
-                            self.at(until, Event::Fault(Fault::Join { from, to }));
-                        }
-                    }
-                }
+                let pairs = (0..side.len()).flat_map(|from| (0..side.len()).map(move |to| (from, to)));
+                let between = pairs.filter(|(from, to)| side[*from] != side[*to]).collect();
+                self.cut(between, until);
             }
             Fault::Loss { percent } => self.loss = percent,
             Fault::Refuse { host, failure } => self.hosts[host].refuses = failure,
@@ -279,25 +384,147 @@ impl World {
                 let server = &mut self.hosts[host].server;
                 server.replay_paused = !server.primary && !server.witness;
             }
-            Fault::Notify { to, value } => {
-                let own = Notification::Follow(self.hosts[to].id);
-                if value != own {
-                    self.notify_by_hand(to, value);
-                }
-            }
+            Fault::Notify { to, value } => self.notify_by_hand(to, value),
             Fault::Switchover { to } => self.switchover(to),
             Fault::PromoteByHand { host, records } => self.promote_by_hand(host, records),
-            Fault::ForgetUpstream { host } => {
-                let id = self.hosts[host].id;
-                if let Some(primary) = self.true_primary() {
-                    self.write(primary, |metadata| {
-                        if let Some(node) = metadata.node_mut(id) {
-                            node.upstream = None;
-                        }
-                    });
+            Fault::ForgetUpstream { host } => self.change_record(host, |node| node.upstream = None),
+            Fault::Restart { host, daemon, takes } => {
+                self.server_down(host, false);
+                self.back(host, Some(takes));
+                if daemon {
+                    self.daemon_down(host);
+                    self.at(takes + 500, Event::DaemonUp { host });
                 }
             }
+            Fault::Hang { host, lasts } => {
+                let server = &mut self.hosts[host].server;
+                server.hung = server.up && !server.host_down;
+                self.after(lasts, move |world| world.hosts[host].server.hung = false);
+            }
+            Fault::Freeze { host, lasts } => self.hosts[host].frozen_until = self.now + lasts,
+            Fault::Slow { from, to, by, lasts } => {
+                self.slow[from][to] = by;
+                self.after(lasts, move |world| world.slow[from][to] = 0);
+            }
+            Fault::CutBoth { one, other, until } => self.cut(vec![(one, other), (other, one)], until),
+            Fault::PauseAll { paused } => {
+                for host in 0..self.hosts.len() {
+                    self.hosts[host].server.paused = paused;
+                }
+            }
+            Fault::FollowByHand { host, to } => self.follow_by_hand(host, to),
+            Fault::Unregister { host, back_after } => self.unregister(host, back_after),
+            Fault::UnknownType { host, lasts } => {
+                let Some(primary) = self.true_primary().filter(|primary| *primary != host) else {
+                    return;
+                };
+                let known = if self.hosts[host].server.witness {
+                    NodeType::Witness
+                } else {
+                    NodeType::Standby
+                };
+                self.change_record(host, |node| node.node_type = NodeType::Unknown);
+                self.log(|| format!("written on node {}", primary + 1));
+                self.daemon_down(host);
+                self.at(1_500, Event::DaemonUp { host });
+                self.after(lasts, move |world| {
+                    world.change_record(host, |node| {
+                        if node.node_type == NodeType::Unknown {
+                            node.node_type = known;
+                        }
+                    });
+                });
+            }
+            Fault::DisownPrimary { lasts } => {
+                let Some(primary) = self.true_primary() else { return };
+                self.change_record(primary, |node| node.active = false);
+                self.after(lasts, move |world| {
+                    world.change_record(primary, |node| node.active = true)
+                });
+            }
+            Fault::Reload { host } => self.reload(host),
+            Fault::Delay { host, seconds } => {
+                self.hosts[host].server.apply_delay = Duration::from_secs(seconds);
+            }
         }
+    }
+
+    /// Changes a node's record on the latest primary.
+    fn change_record(&mut self, host: usize, change: impl FnOnce(&mut Node)) {
+        let id = self.hosts[host].id;
+        if let Some(primary) = self.true_primary() {
+            self.write(primary, |metadata| {
+                if let Some(node) = metadata.node_mut(id) {
+                    change(node);
+                }
+            });
+        }
+    }
+
+    /// `standby unregister`, which refuses while others are registered at the node, and `standby register` later.
+    fn unregister(&mut self, host: usize, back_after: u64) {
+        let id = self.hosts[host].id;
+        let Some(primary) = self.true_primary().filter(|primary| *primary != host) else {
+            return;
+        };
+        let nodes = &self.hosts[primary].server.metadata.nodes;
+        if nodes.iter().any(|node| node.upstream == Some(id)) {
+            return;
+        }
+        let Some(record) = nodes.iter().find(|node| node.id == id).cloned() else {
+            return;
+        };
+        self.write(primary, |metadata| metadata.nodes.retain(|node| node.id != id));
+        self.after(back_after, move |world| {
+            if let Some(primary) = world.true_primary() {
+                let upstream = world.hosts[primary].id;
+                world.write(primary, |metadata| metadata.register(record, upstream));
+            }
+        });
+    }
+
+    fn follow_by_hand(&mut self, host: usize, to: usize) {
+        let (own, other) = (&self.hosts[host].server, &self.hosts[to].server);
+        let chain = std::iter::successors(Some(to), |host| self.hosts[*host].server.source);
+        let circle = chain.take(self.hosts.len()).any(|above| above == host);
+        let works = !own.primary && !own.witness && !other.witness && !circle;
+        if !works || !own.serves(self.now) || !other.serves(self.now) || !own.can_follow(other) {
+            return;
+        }
+        let Some(primary) = self.true_primary() else { return };
+        let (id, upstream) = (self.hosts[host].id, self.hosts[to].id);
+        if self.write(primary, |records| records.follow(id, upstream)) {
+            self.hosts[host].server.source = Some(to);
+        }
+    }
+
+    /// New settings, and a turn at once.
+    fn reload(&mut self, host: usize) {
+        let seconds = |random: &mut Random, low, high| Duration::from_secs(random.between(low, high));
+        let random = &mut self.random;
+        let settings = &mut self.hosts[host].settings;
+        settings.reconnect_attempts = random.between(0, 5) as u32;
+        settings.reconnect_interval = seconds(random, 0, 4);
+        settings.notification_timeout = seconds(random, 6, 15);
+        settings.failover_delay = seconds(random, 0, 4);
+        settings.promote_delay = seconds(random, 0, 3);
+        settings.validate = random.chance(20);
+        if random.chance(15) {
+            settings.automatic = !settings.automatic;
+        }
+        self.interrupt(host);
+    }
+
+    fn cut(&mut self, packets: Vec<(usize, usize)>, lasts: u64) {
+        for (from, to) in &packets {
+            self.links[*from][*to] = false;
+        }
+        self.after(lasts, move |world| {
+            for (from, to) in &packets {
+                world.links[*from][*to] = true;
+            }
+            world.log(|| "the network is whole again there".to_owned());
+        });
     }
 
     fn back(&mut self, host: usize, after: Option<u64>) {
@@ -319,6 +546,15 @@ impl World {
     fn switchover(&mut self, to: usize) {
         let Some(from) = self.true_primary() else { return };
         let candidate = &self.hosts[to].server;
+        let recorded = self.hosts[from]
+            .server
+            .metadata
+            .nodes
+            .iter()
+            .any(|node| node.id == self.hosts[to].id);
+        if !recorded {
+            return;
+        }
         if from == to || candidate.witness || candidate.primary || !candidate.serves(self.now) {
             return;
         }
@@ -366,8 +602,12 @@ impl World {
         if server.primary || server.witness || !server.serves(self.now) {
             return;
         }
-        let branch = self.new_branch();
         let id = self.hosts[host].id;
+        // `repmgr` wants a record; `pg_ctl promote` does not.
+        if records && !server.metadata.nodes.iter().any(|node| node.id == id) {
+            return;
+        }
+        let branch = self.new_branch();
         self.hosts[host].server.promote(branch);
         if records {
             self.write(host, |metadata| metadata.promote(id));

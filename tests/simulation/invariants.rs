@@ -7,6 +7,7 @@ use repmgr::failover::{
 };
 use repmgr::types::{NodeType, RecoveryState};
 
+use crate::daemon::Decided;
 use crate::world::{Promotion, World};
 
 /// What each invariant speaks of. A run in which one of them never came up has shown nothing about it.
@@ -75,14 +76,27 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
 
     let promotes = decision.actions.contains(&Action::RunPromoteCommand);
     if promotes || rule == Rule::ElectionWon {
-        check_right_to_promote(world, host, before, seen, &label);
+        check_right_to_promote(world, host, before, seen, decision, &label);
     }
     if rule == Rule::ElectionWon {
         check_majority(world, seen, &decision.next, &label);
         let records = Rc::clone(&world.hosts[host].server.metadata);
         if let Some(daemon) = &mut world.hosts[host].daemon {
-            daemon.decided = Some((now, records));
+            daemon.decided = Some(Decided {
+                at: now,
+                lost: before.lost_at.map_or(now, |at| at.as_millis() as u64),
+                records,
+            });
         }
+    }
+    if rule == Rule::ToldToPromote
+        && let Some(daemon) = &mut world.hosts[host].daemon
+    {
+        daemon.decided = None;
+    }
+    let exits = decision.actions.iter().any(|action| matches!(action, Action::Exit(_)));
+    if exits && !matches!(rule, Rule::NotRegistered | Rule::DegradedTooLong) {
+        world.fail(format!("{label}: ends"));
     }
     let follows = decision
         .actions
@@ -116,7 +130,14 @@ fn resting(decision: &Decision) -> bool {
         )
 }
 
-fn check_right_to_promote(world: &mut World, host: usize, before: &State, seen: &Observation, label: &str) {
+fn check_right_to_promote(
+    world: &mut World,
+    host: usize,
+    before: &State,
+    seen: &Observation,
+    decision: &Decision,
+    label: &str,
+) {
     world.premise("a node is to be promoted");
     let own = world.hosts[host].id;
     let priority = before.node(own).map_or(0, |node| node.priority);
@@ -129,6 +150,10 @@ fn check_right_to_promote(world: &mut World, host: usize, before: &State, seen: 
     if node_type == Some(NodeType::Witness) {
         world.fail(format!("{label}: promotes a witness"));
     }
+    // Told its own id it promotes itself: somebody takes the responsibility.
+    if decision.rule == Rule::ToldToPromote {
+        return;
+    }
     let ended = |end: &&ProbeEnd| Some(end.node) == before.upstream;
     let newest = seen.probes.iter().filter(ended).max_by_key(|end| end.started);
     let newest = newest.map(|end| end.answer);
@@ -136,7 +161,8 @@ fn check_right_to_promote(world: &mut World, host: usize, before: &State, seen: 
     let there = |answer: &Probe| matches!(verdict(answer), Verdict::Up | Verdict::RefusesUs);
     let found_up = |end: &ProbeEnd| verdict(&end.answer) == Verdict::Up;
     if newest.as_ref().is_none_or(there) || seen.probes.iter().filter(ended).any(found_up) {
-        world.fail(format!("{label}: promotes although it saw the primary"));
+        let probes = &seen.probes;
+        world.fail(format!("{label}: promotes although it saw the primary: {probes:?}"));
     }
 }
 
@@ -171,7 +197,10 @@ pub fn check_promotion(world: &mut World, promotion: &Promotion) {
     }
     let clash = world.promotions.iter().find(|other| {
         let since = other.decided.min(promotion.decided).saturating_sub(5000);
-        other.parent == promotion.parent
+        // Who saw the primary alive after the other was decided lost it another time.
+        let one_loss = promotion.lost <= other.decided && other.lost <= promotion.decided;
+        one_loss
+            && other.parent == promotion.parent
             && other.host != promotion.host
             && world.last_cut[other.host][promotion.host] < since
             && world.last_cut[promotion.host][other.host] < since

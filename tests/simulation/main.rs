@@ -4,13 +4,16 @@
 //! commands and people misbehave, heals everything, and looks whether the cluster is well. After each
 //! decision the invariants are checked. `SIMULATION_SEED=n` runs one seed and tells its story;
 //! `SIMULATION_SEEDS=count` sets how many are run, `SIMULATION_FIRST=n` where they begin. A
-//! seed that fails is cut down to the faults that it takes; `SIMULATION_FAULTS=1,4` runs a seed with those only.
+//! seed that fails is cut down to the faults that it takes; `SIMULATION_FAULTS=1,4` runs a seed with those only. A full run (`make simulate`) fails if a rule, a kind
+//! of fault or the premise of an invariant never came up.
 
+mod acting;
 mod commands;
 mod daemon;
 mod ending;
 mod faults;
 mod invariants;
+mod network;
 mod random;
 mod scenario;
 mod server;
@@ -25,16 +28,18 @@ use repmgr::failover::Rule;
 
 use crate::faults::Fault;
 
-/// One seed in six is a cluster of two nodes; more than 10,000 are left for three to seven.
-const DEFAULT_SEEDS: u64 = 12_500;
+/// The share of a full run that every test run has.
+const DEFAULT_SEEDS: u64 = 5_000;
 
-/// Rules that the simulation has no occasion for; unit tests of the core cover them.
-const NOT_SIMULATED: &[Rule] = &[
-    Rule::UnknownType,
+/// What a full run has; only in one of this size everything has to come up.
+const FULL_RUN: u64 = 100_000;
+
+/// Rules that a short run may have no occasion for.
+const RARE: &[Rule] = &[
     Rule::NotRegistered,
-    Rule::DegradedTooLong,
     Rule::NoRecordedPrimary,
     Rule::ElectionDelayed,
+    Rule::PromotionCompleted,
     Rule::ToldToPromote,
     Rule::SuccessorKnown,
 ];
@@ -130,7 +135,7 @@ fn seeds_hold_the_invariants() {
     if count >= DEFAULT_SEEDS {
         let silent: Vec<&str> = Rule::ALL
             .iter()
-            .filter(|rule| !fired.contains_key(rule) && !NOT_SIMULATED.contains(rule))
+            .filter(|rule| !fired.contains_key(rule) && (count >= FULL_RUN || !RARE.contains(rule)))
             .map(|rule| rule.name())
             .collect();
         assert!(silent.is_empty(), "rules that never fired: {}", silent.join(", "));
@@ -150,27 +155,4 @@ fn seeds_hold_the_invariants() {
             premises.join(", ")
         );
     }
-}
-
-/// Runs one seed, which must hold the invariants and still tell the story for which it is kept.
-#[track_caller]
-fn story(seed: u64, rules: &[Rule]) {
-    let world = scenario::run(seed, false);
-    assert!(world.failures.is_empty(), "seed {seed}: {}", world.failures.join("\n"));
-    for rule in rules {
-        assert!(
-            world.fired.contains_key(rule),
-            "seed {seed} tells another story: {} never applied",
-            rule.name()
-        );
-    }
-}
-
-/// The best standby has no name service and cannot act; the second one gives it up, and so does the third one both.
-#[test]
-fn two_nodes_that_give_up_better_ones_are_not_both_promoted() {
-    story(
-        130_554,
-        &[Rule::OvertakingAnnounced, Rule::UpstreamUnknown, Rule::Promoted],
-    );
 }

@@ -13,12 +13,16 @@ use crate::random::Random;
 use crate::server::{Memory, Metadata, Server};
 use crate::world::{Command, Event, Host, World};
 
-/// The time during which faults happen, in milliseconds.
-pub const TROUBLE: u64 = 100_000;
+/// When faults begin, and between which times they end, in milliseconds.
+const FIRST_FAULT: u64 = 15_000;
+const LAST_FAULT: (u64, u64) = (100_000, 240_000);
+/// How many faults a seed has at least, and how many at most.
+const FAULTS: (u64, u64) = (20, 30);
 /// The time within which everything must be well again.
 const RECOVERY: u64 = 150_000;
-/// When the operator looks again after healing.
-const SECOND_LOOK: u64 = 40_000;
+/// How often the operator looks again after healing, and after how long.
+const LOOKS: u64 = 3;
+const NEXT_LOOK: u64 = 40_000;
 
 fn settings(random: &mut Random, own: NodeId, shared: &Shared) -> Settings {
     let seconds = |random: &mut Random, low, high| Duration::from_secs(random.between(low, high));
@@ -29,7 +33,7 @@ fn settings(random: &mut Random, own: NodeId, shared: &Shared) -> Settings {
         monitor_interval,
         reconnect_attempts: random.between(0, 5) as u32,
         reconnect_interval: seconds(random, 0, 4),
-        degraded_timeout: None,
+        degraded_timeout: (!shared.clean && random.chance(10)).then(|| Duration::from_secs(random.between(15, 60))),
         notification_timeout: seconds(random, 6, 15),
         startup_timeout: seconds(random, 5, 10),
         rerun_interval: seconds(random, 1, 5),
@@ -78,7 +82,8 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
     let mut nodes = Vec::new();
     for index in 0..count {
         let is_witness = witness && index == count - 1;
-        let cascaded = index >= 3 && !is_witness && random.chance(20);
+        let cascaded = index >= 2 && !is_witness && random.chance(20);
+        let above = NodeId(random.between(2, index.max(2) as u64) as i32);
         nodes.push(Node {
             id: NodeId(index as i32 + 1),
             name: format!("n{}", index + 1),
@@ -89,7 +94,7 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
             },
             upstream: match index {
                 0 => None,
-                _ if cascaded => Some(NodeId(2)),
+                _ if cascaded => Some(above),
                 _ => Some(NodeId(1)),
             },
             active: true,
@@ -105,6 +110,7 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
             },
         });
     }
+    let initial = nodes.clone();
     let metadata = Rc::new(Metadata { nodes, term: 1 });
     let mut hosts = Vec::new();
     for index in 0..count {
@@ -131,6 +137,8 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
                 stalled: false,
                 receiver_held: false,
                 replay_paused: false,
+                apply_delay: Duration::ZERO,
+                hung: false,
                 last_message: None,
                 metadata: Rc::clone(&metadata),
                 memory: Memory::default(),
@@ -143,6 +151,7 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
             validation_rejects: false,
             refuses: None,
             names_fail: false,
+            frozen_until: 0,
         });
     }
     let world = World {
@@ -154,6 +163,9 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
         links: vec![vec![true; count]; count],
         last_cut: vec![vec![0; count]; count],
         hosts,
+        slow: vec![vec![0; count]; count],
+        initial,
+        calm: shared.clean,
         loss: 0,
         next_branch: 0,
         next_generation: 0,
@@ -242,17 +254,23 @@ fn best_candidate(world: &World) -> Option<usize> {
         })
 }
 
-fn trouble(world: &mut World, kept: Option<&[usize]>) {
+/// What is to happen, in the order of time. Drawn before anything moves, so that a part of it is the same faults.
+fn plan(world: &mut World) -> (u64, Vec<(u64, Fault)>) {
     let count = world.hosts.len();
-    let faults = world.random.between(1, 14);
-    let mut planned = Vec::new();
+    let (low, high) = LAST_FAULT;
+    let end = world.random.between(low, high);
+    let faults = world.random.between(FAULTS.0, FAULTS.1);
+    let mut planned: Vec<(u64, Fault)> = Vec::new();
     for _ in 0..faults {
-        let at = world.random.between(15_000, TROUBLE);
-        planned.push((at, any_fault(&mut world.random, count)));
+        // Some strike shortly after another one, before anybody is done with that.
+        let at = match planned.last() {
+            Some((before, _)) if world.random.chance(30) => before + world.random.between(0, 8_000),
+            _ => world.random.between(FIRST_FAULT, end - 10_000),
+        };
+        planned.push((at.min(end - 1), any_fault(&mut world.random, count)));
     }
-    let lose_primary = world.random.chance(60);
-    if lose_primary {
-        let at = world.random.between(20_000, TROUBLE - 30_000);
+    if world.random.chance(60) {
+        let at = world.random.between(20_000, end - 30_000);
         let back_after = world.random.chance(40).then(|| world.random.between(2_000, 40_000));
         let fault = if world.random.chance(50) {
             Fault::ServerCrash { host: 0, back_after }
@@ -261,21 +279,29 @@ fn trouble(world: &mut World, kept: Option<&[usize]>) {
         };
         planned.push((at, fault));
     }
+    planned.sort_by_key(|(at, _)| *at);
+    (end, planned)
+}
+
+fn trouble(world: &mut World, kept: Option<&[usize]>) {
+    let (end, planned) = plan(world);
     world.planned = planned.len();
     for (number, (at, fault)) in planned.into_iter().enumerate() {
         if kept.is_none_or(|kept| kept.contains(&number)) {
             world.at(at, Event::Fault(fault));
         }
     }
-    world.run_until(TROUBLE);
+    world.run_until(end);
     if world.failures.is_empty() {
         heal(world);
         let end = world.now + RECOVERY;
         // A promotion that had begun may still come through beside a primary that was healed; without a write
         // right only a person can tell which one is to stay.
-        world.run_until(world.now + SECOND_LOOK);
-        rejoin_strays(world);
-        correct_sources(world);
+        for _ in 0..LOOKS {
+            world.run_until(world.now + NEXT_LOOK);
+            rejoin_strays(world);
+            correct_sources(world);
+        }
         world.run_until(end);
     }
     if world.failures.is_empty() {

@@ -2,6 +2,7 @@
 //! the shared memory of its library, which a restart forgets.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use repmgr::failover::{Node, Notification};
 use repmgr::types::{NodeId, NodeType};
@@ -31,10 +32,35 @@ impl Metadata {
         }
     }
 
+    /// What `standby register` writes; a record that is there stays.
+    pub fn register(&mut self, record: Node, upstream: NodeId) {
+        if self.node_mut(record.id).is_some() {
+            return;
+        }
+        let node_type = match record.node_type {
+            NodeType::Primary => NodeType::Standby,
+            other => other,
+        };
+        self.nodes.push(Node {
+            upstream: Some(upstream).filter(|upstream| *upstream != record.id),
+            active: true,
+            node_type,
+            ..record
+        });
+        self.nodes.sort_by_key(|node| node.id);
+    }
+
+    /// What a witness writes for itself.
+    pub fn adopt(&mut self, id: NodeId, upstream: NodeId) {
+        if let Some(node) = self.node_mut(id) {
+            node.upstream = Some(upstream);
+        }
+    }
+
     /// What `standby follow` writes.
     pub fn follow(&mut self, id: NodeId, upstream: NodeId) {
         if let Some(node) = self.node_mut(id) {
-            if node.node_type != NodeType::Witness {
+            if node.node_type == NodeType::Primary {
                 node.node_type = NodeType::Standby;
             }
             node.upstream = Some(upstream);
@@ -82,6 +108,10 @@ pub struct Server {
     pub stalled: bool,
     pub receiver_held: bool,
     pub replay_paused: bool,
+    /// How much later it applies WAL on purpose.
+    pub apply_delay: Duration,
+    /// It accepts connections and never answers.
+    pub hung: bool,
     pub last_message: Option<u64>,
     pub metadata: Rc<Metadata>,
     pub memory: Memory,
@@ -91,7 +121,7 @@ pub struct Server {
 
 impl Server {
     pub fn serves(&self, now: u64) -> bool {
-        self.up && !self.host_down && now >= self.starting_until
+        self.up && !self.host_down && !self.hung && now >= self.starting_until
     }
 
     /// Whether a standby can go on with `other`'s history.

@@ -12,8 +12,6 @@ use crate::faults::Fault;
 use crate::random::Random;
 use crate::server::{Metadata, Server};
 
-/// How long a connection attempt may take, in milliseconds.
-pub const CONNECT_TIMEOUT: u64 = 2000;
 /// How often WAL moves.
 const WAL_TICK: u64 = 400;
 
@@ -98,6 +96,8 @@ pub enum Event {
         host: usize,
     },
     Fault(Fault),
+    /// Whatever else arrives or ends at some time.
+    Then(Box<dyn FnOnce(&mut World)>),
 }
 
 /// One host: a server, perhaps a daemon, and how the commands behave there.
@@ -113,6 +113,8 @@ pub struct Host {
     pub refuses: Option<ConnectFailure>,
     /// Names have no address here.
     pub names_fail: bool,
+    /// Its daemon is stopped until then, as by SIGSTOP.
+    pub frozen_until: u64,
 }
 
 /// A server that left recovery by a daemon's command.
@@ -120,6 +122,8 @@ pub struct Host {
 pub struct Promotion {
     pub host: usize,
     pub decided: u64,
+    /// When the primary was lost.
+    pub lost: u64,
     /// The branch that it left.
     pub parent: u64,
     /// The records by which the election was decided.
@@ -135,6 +139,12 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// `links[a][b]`: packets from a arrive at b.
     pub links: Vec<Vec<bool>>,
+    /// `slow[a][b]`: how much longer than usual packets from a to b take.
+    pub slow: Vec<Vec<u64>>,
+    /// The records at the beginning.
+    pub initial: Vec<Node>,
+    /// Nothing takes longer than usual any more.
+    pub calm: bool,
     /// Percentage of connections that get no answer.
     pub loss: u64,
     /// When a link or login between two hosts last failed.
@@ -161,6 +171,15 @@ impl World {
         self.events.insert(self.sequence, event);
     }
 
+    pub fn after(&mut self, delay: u64, then: impl FnOnce(&mut World) + 'static) {
+        self.at(delay, Event::Then(Box::new(then)));
+    }
+
+    /// The process that a host's daemon is now.
+    pub fn generation(&self, host: usize) -> Option<u64> {
+        self.hosts[host].daemon.as_ref().map(|daemon| daemon.generation)
+    }
+
     pub fn log(&self, text: impl FnOnce() -> String) {
         if self.trace {
             println!("{:>8.3}  {}", self.now as f64 / 1000.0, text());
@@ -182,36 +201,6 @@ impl World {
         self.hosts.iter().position(|host| host.id == id)
     }
 
-    /// Whether a server answers another host's login, or what it gets instead.
-    pub fn connect(&mut self, from: usize, to: usize) -> Result<(), ConnectFailure> {
-        if from != to {
-            if self.hosts[from].names_fail {
-                self.last_cut[from][to] = self.now;
-                return Err(ConnectFailure::NameNotResolved);
-            }
-            let linked = self.links[from][to] && self.links[to][from];
-            if !linked || self.hosts[to].server.host_down || (self.loss > 0 && self.random.chance(self.loss)) {
-                self.last_cut[from][to] = self.now;
-                self.last_cut[to][from] = self.now;
-                return Err(ConnectFailure::Silent);
-            }
-        }
-        let server = &self.hosts[to].server;
-        if !server.up || server.host_down {
-            return Err(ConnectFailure::Refused);
-        }
-        if self.now < server.starting_until {
-            return Err(ConnectFailure::NotAccepting);
-        }
-        match self.hosts[to].refuses {
-            Some(failure) if from != to => {
-                self.last_cut[from][to] = self.now;
-                Err(failure)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Runs until nothing is left before `end`, or an invariant is broken.
     pub fn run_until(&mut self, end: u64) {
         while let Some(Reverse((at, sequence))) = self.queue.peek().copied() {
@@ -226,7 +215,26 @@ impl World {
         self.now = self.now.max(end);
     }
 
+    /// How long the daemon to which an event comes is still frozen.
+    fn frozen(&self, event: &Event) -> Option<u64> {
+        let host = match event {
+            Event::TurnStart { host, .. }
+            | Event::Sample { host, .. }
+            | Event::TurnEnd { host, .. }
+            | Event::ProbeEnds { host, .. }
+            | Event::Result { host, .. } => *host,
+            _ => return None,
+        };
+        self.hosts[host]
+            .frozen_until
+            .checked_sub(self.now)
+            .filter(|wait| *wait > 0)
+    }
+
     fn handle(&mut self, event: Event) {
+        if let Some(wait) = self.frozen(&event) {
+            return self.at(wait, event);
+        }
         match event {
             Event::Wal => {
                 self.move_wal();
@@ -289,6 +297,7 @@ impl World {
             Event::ServerUp { host } => self.server_up(host),
             Event::DaemonUp { host } => self.daemon_up(host),
             Event::Fault(fault) => self.inflict(fault),
+            Event::Then(then) => then(self),
         }
     }
 
@@ -303,7 +312,7 @@ impl World {
                 continue;
             }
             let Some(source) = server.source else { continue };
-            let linked = self.links[index][source] && self.links[source][index];
+            let linked = self.linked(index, source);
             let other = &self.hosts[source].server;
             if linked && !server.receiver_held && other.serves(self.now) && server.can_follow(other) {
                 let other = other.clone();
@@ -316,13 +325,14 @@ impl World {
         let server = &mut self.hosts[host].server;
         server.up = false;
         server.host_down = host_down;
+        server.hung = false;
         server.forget();
         for other in 0..self.hosts.len() {
             self.last_cut[host][other] = self.now;
             self.last_cut[other][host] = self.now;
         }
         if host_down {
-            self.hosts[host].daemon = None;
+            self.daemon_down(host);
         }
         self.log(|| format!("server of node {} goes down (host too: {host_down})", host + 1));
     }
