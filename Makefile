@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test mixed simulate faults faults-release bench lint generate package package-test clean
+.PHONY: all build extension install setup stage demo test mixed simulate faults faults-release bench lint generate audit package package-test clean
 
 all: build extension
 
@@ -80,6 +80,10 @@ lint: setup
 # Rewrites the files that are made from the tables in the code.
 generate: setup
 	UPDATE_GENERATED=1 $(CARGO) test -q --test generated
+
+# Licences, sources and known weaknesses of the crates.
+audit:
+	@scripts/audit.sh
 
 # Debian packages of this release, in target/packages.
 package: setup
