@@ -138,11 +138,14 @@ test_suite() {
     major=$(major_of "$suite")
     build "$suite" "$first"
     build "$suite" "$second"
-    make_root "$suite" "$root" "postgresql-$major procps man-db perl" "repmgr repmgr-common postgresql-$major-repmgr"
+    make_root "$suite" "$root" "postgresql-$major procps man-db perl" "sudo repmgr repmgr-common postgresql-$major-repmgr"
     forget "$layer"
-    mkdir -p "$layer"
     in_root "$root" "$layer" own "bash /mnt/3/steps.sh $major" \
         "$folder/packages-$suite-$first" "$folder/packages-$suite-$second" "$top/packaging/test"
+    forget "$layer"
+    echo "-- as docs/start.md says"
+    in_root "$root" "$layer" own "bash /mnt/2/docs.sh /mnt/3/start.md" \
+        "$folder/packages-$suite-$first" "$top/packaging/test" "$top/docs"
     forget "$layer"
 }
 

@@ -1,0 +1,49 @@
+#!/bin/bash
+# Does in a clean Debian what a page of the documentation says, line by line: all its blocks marked "sh", in one shell.
+# /mnt/1 has the packages.
+#
+#   docs.sh PAGE
+set -euo pipefail
+page=$1
+
+# No systemd runs here; this is what it would do.
+cat >/usr/local/bin/systemctl <<'END'
+#!/bin/bash
+set -euo pipefail
+[ "$1 $2" = "enable --now" ] || { echo "systemctl: not played here: $*" >&2; exit 1; }
+shift 2
+for unit in "$@"; do
+    instance=${unit#repmgrd@}
+    instance=${instance%.service}
+    command=$(sed -n "s/^ExecStart=//p" /usr/lib/systemd/system/repmgrd@.service | sed "s/%i/$instance/g")
+    # shellcheck disable=SC2086
+    REPMGRD_OPTS='' start-stop-daemon --start --background --chuid postgres --startas /bin/sh -- -c "exec $command"
+    # Type=notify: it watches when this returns.
+    for _ in $(seq 240); do
+        ! pgrep -f "repmgrd.*/$instance.conf" >/dev/null || break
+        sleep 0.25
+    done
+done
+END
+chmod 755 /usr/local/bin/systemctl
+
+mkdir /tmp/packages
+cp /mnt/1/*.deb /tmp/packages
+cd /tmp/packages
+{
+    echo 'set -euo pipefail'
+    awk '/^```sh$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$page"
+} >/tmp/page.sh
+[ "$(wc -l </tmp/page.sh)" -gt 5 ] || { echo "nothing to run in $page" >&2; exit 1; }
+bash /tmp/page.sh >/tmp/page.log 2>&1 </dev/null || {
+    echo "FAILED: $page" >&2
+    tail -n 60 /tmp/page.log >&2
+    exit 1
+}
+# What the page promised, as the servers see it.
+version=$(ls /usr/lib/postgresql | sort -n | tail -n 1)
+states=$(for n in 1 2 3; do
+    runuser -u postgres -- psql -X -A -t -p 550$n -c "SELECT $n, pg_is_in_recovery(), (SELECT count(*) FROM pg_stat_replication)"
+done)
+[ "$states" = $'1|f|2\n2|t|0\n3|t|0' ] || { echo "FAILED: not the cluster that $page ends with: $states" >&2; tail -n 60 /tmp/page.log >&2; exit 1; }
+for n in 1 2 3; do pg_ctlcluster "$version" node$n stop -m fast; done
