@@ -21,15 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A client and observers at work. They end when this is dropped.
 pub struct Clients {
     told: Arc<Mutex<Told>>,
-    rests: Arc<AtomicBool>,
     end: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Told {
-    /// When the client went on after a rest.
-    resumed: Vec<Instant>,
+    /// Until when the client rests.
+    rest: Option<Instant>,
+    /// When faults came.
+    faults: Vec<Instant>,
     /// Each write that was confirmed, with the node that took it.
     writes: Vec<(Instant, u32)>,
     /// Whether a node was in recovery when it answered last.
@@ -39,12 +40,19 @@ struct Told {
 }
 
 impl Told {
+    fn rests(&self) -> bool {
+        self.rest.is_some_and(|until| Instant::now() < until)
+    }
+
     fn saw(&mut self, node: u32, in_recovery: bool) {
         if self.in_recovery.insert(node, in_recovery) == Some(true) && !in_recovery {
             self.promoted.push(node);
         }
     }
 }
+
+/// How long the client still rests when a fault comes: what a fault takes to come.
+const REST: Duration = Duration::from_millis(300);
 
 /// Where a node is found.
 struct Place {
@@ -66,8 +74,7 @@ impl Clients {
             .collect();
         let namespace = std::fs::File::open(format!("/run/netns/{}", hosts.host(client).name)).expect("a namespace");
         let (told, end) = (Arc::new(Mutex::new(Told::default())), Arc::new(AtomicBool::new(false)));
-        let rests = Arc::new(AtomicBool::new(false));
-        let (for_thread, until, idle) = (Arc::clone(&told), Arc::clone(&end), Arc::clone(&rests));
+        let (for_thread, until) = (Arc::clone(&told), Arc::clone(&end));
         let thread = std::thread::spawn(move || {
             // Of this thread alone; sockets belong to the host of the thread that makes them.
             setns(&namespace, CloneFlags::CLONE_NEWNET).expect("the client's host");
@@ -76,7 +83,7 @@ impl Clients {
                 let mut tasks = tokio::task::JoinSet::new();
                 for place in places {
                     let place = Arc::new(place);
-                    tasks.spawn(write(Arc::clone(&place), Arc::clone(&for_thread), Arc::clone(&idle)));
+                    tasks.spawn(write(Arc::clone(&place), Arc::clone(&for_thread)));
                     tasks.spawn(observe(place, Arc::clone(&for_thread)));
                 }
                 while !until.load(Ordering::Relaxed) {
@@ -86,7 +93,6 @@ impl Clients {
         });
         Clients {
             told,
-            rests,
             end,
             thread: Some(thread),
         }
@@ -103,26 +109,28 @@ impl Clients {
         self.told.lock().expect("what was told").promoted.clone()
     }
 
-    /// The client stops writing.
+    /// The client stops writing until a fault comes.
     pub fn rest(&self) {
-        self.rests.store(true, Ordering::Relaxed);
+        let limit = Instant::now() + Duration::from_secs(600);
+        self.told.lock().expect("what was told").rest = Some(limit);
     }
 
-    /// It writes again. What it did not try meanwhile counts in no pause.
-    pub fn resume(&self) {
-        if self.rests.swap(false, Ordering::Relaxed) {
-            let mut told = self.told.lock().expect("what was told");
-            told.resumed.push(Instant::now());
-        }
+    /// A fault comes now; a moment later the client writes again.
+    pub fn fault_comes(&self) {
+        let mut told = self.told.lock().expect("what was told");
+        let now = Instant::now();
+        told.rest = Some(now + REST);
+        told.faults.push(now);
     }
 
-    /// The longest time after `moment` between two confirmed writes.
+    /// The longest time after `moment` between two confirmed writes. What the client did not try before a fault counts
+    /// in none.
     pub fn longest_pause(&self, moment: Instant) -> Duration {
         let told = self.told.lock().expect("what was told");
         let moments: Vec<Instant> = told.writes.iter().map(|(at, _)| *at).collect();
         let pauses = moments.windows(2).filter(|pair| pair[1] > moment).map(|pair| {
-            let tried = told.resumed.iter().filter(|at| **at < pair[1]).max();
-            pair[1] - tried.map_or(pair[0], |tried| pair[0].max(*tried))
+            let fault = told.faults.iter().filter(|at| **at < pair[1]).max();
+            pair[1] - fault.map_or(pair[0], |fault| pair[0].max(*fault))
         });
         pauses.max().unwrap_or_default()
     }
@@ -192,12 +200,12 @@ impl Drop for Crowd {
     }
 }
 
-async fn write(place: Arc<Place>, told: Arc<Mutex<Told>>, rests: Arc<AtomicBool>) {
+async fn write(place: Arc<Place>, told: Arc<Mutex<Told>>) {
     loop {
         if let Some(client) = connect(&place.address, "repmgr").await {
             let sql = format!("INSERT INTO written VALUES ({}, clock_timestamp())", place.id);
             loop {
-                if rests.load(Ordering::Relaxed) {
+                if told.lock().expect("what was told").rests() {
                     tokio::time::sleep(PACE / 5).await;
                     continue;
                 }

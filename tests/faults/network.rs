@@ -166,6 +166,23 @@ pub const SCENARIOS: &[Scenario] = &[
         story: packets_lost_and_primary_killed,
     },
     Scenario {
+        name: "packets-late",
+        cast: THREE,
+        fault: "the primary's packets leave it over a line of 64 kbit/s: late by up to half a second, and lost beyond \
+                that",
+        expected: "nobody is promoted",
+        short: false,
+        story: packets_late,
+    },
+    Scenario {
+        name: "packets-late-and-the-primary-killed",
+        cast: FOUR,
+        fault: "the packets of all hosts leave them over such a line, and the primary's server is killed",
+        expected: "one standby is promoted, the others follow",
+        short: false,
+        story: packets_late_and_primary_killed,
+    },
+    Scenario {
         name: "names-gone",
         cast: NAMED,
         fault: "no name of a node can be resolved any more; servers and network are well",
@@ -243,7 +260,8 @@ fn primary_cut_from_the_witness(story: &mut Story) {
 
 fn primary_cut_from_all_nodes(story: &mut Story) {
     story.hit();
-    for other in 2..=4 {
+    // The one that has WAL last is the one that is to win.
+    for other in [4, 3, 2] {
         story.cut(1, other);
     }
     story.fails_over_to(2, &[3, 4]);
@@ -313,7 +331,7 @@ fn successor_cut_from_its_sibling(story: &mut Story) {
 
 fn one_way_from_the_primary(story: &mut Story) {
     story.hit();
-    for other in [2, 3, story.client()] {
+    for other in [story.client(), 3, 2] {
         story.cut_one_way(1, other);
     }
     story.fails_over_to(2, &[3]);
@@ -321,7 +339,7 @@ fn one_way_from_the_primary(story: &mut Story) {
 
 fn one_way_to_the_primary(story: &mut Story) {
     story.hit();
-    for other in [2, 3, story.client()] {
+    for other in [story.client(), 3, 2] {
         story.cut_one_way(other, 1);
     }
     story.fails_over_to(2, &[3]);
@@ -370,6 +388,24 @@ fn packets_lost(story: &mut Story) {
 fn packets_lost_and_primary_killed(story: &mut Story) {
     for host in 1..=4 {
         story.lose(host, 10);
+    }
+    story.hit();
+    story.node(1).server.kill();
+    story.fails_over_to_one_of(&[2, 3], &[4]);
+}
+
+fn packets_late(story: &mut Story) {
+    story.hit();
+    story.slow_line(1, 64, 500);
+    story.nobody_is_promoted();
+    story.nobody_is_promoted();
+    story.heal();
+    story.all_well(1, &[2, 3]);
+}
+
+fn packets_late_and_primary_killed(story: &mut Story) {
+    for host in 1..=4 {
+        story.slow_line(host, 64, 500);
     }
     story.hit();
     story.node(1).server.kill();

@@ -174,7 +174,7 @@ fn server_frozen_for_a_moment(story: &mut Story) {
 
 fn server_and_daemon_killed(story: &mut Story) {
     story.hit();
-    story.node(1).server.kill();
+    story.node(1).server.strike();
     story.kill_daemon(1);
     story.fails_over_to(2, &[3, 4]);
 }
@@ -222,15 +222,15 @@ fn standby_killed(story: &mut Story) {
 
 fn standby_and_primary_killed(story: &mut Story) {
     story.hit();
-    story.node(1).server.kill();
-    story.node(2).server.kill();
+    story.node(1).server.strike();
+    story.node(2).server.strike();
     story.fails_over_to(3, &[4]);
 }
 
 fn witness_and_then_primary(story: &mut Story) {
     story.hit();
-    story.node(4).server.kill();
-    story.node(1).server.kill();
+    story.node(4).server.strike();
+    story.node(1).server.strike();
     story.fails_over_to(2, &[3]);
 }
 

@@ -161,8 +161,8 @@ impl Story {
         self.cast.witness && id == self.witness()
     }
 
-    /// The fault comes now, with all standbys at the same WAL, so that it is known who is to win: the client rests
-    /// until the story waits for something.
+    /// The fault comes now, with all standbys at the same WAL, so that it is known who is to win: the client rests for
+    /// that moment.
     pub fn hit(&mut self) {
         self.clients.rest();
         let primary = *self.promoted.last().unwrap_or(&1);
@@ -172,6 +172,7 @@ impl Story {
             assert!(start.elapsed() < LIMIT, "all WAL of node{primary} is everywhere");
             std::thread::sleep(Duration::from_millis(10));
         }
+        self.clients.fault_comes();
         self.hit.get_or_insert_with(Instant::now);
     }
 
@@ -182,7 +183,6 @@ impl Story {
 
     /// Waits for a condition; panics naming it.
     pub fn wait(&self, what: &str, mut condition: impl FnMut(&Story) -> Option<()>) {
-        self.clients.resume();
         let start = Instant::now();
         loop {
             if condition(self).is_some() {
@@ -270,7 +270,6 @@ impl Story {
 
     /// Nobody is promoted, for as long as it takes to see that.
     pub fn nobody_is_promoted(&self) {
-        self.clients.resume();
         let start = Instant::now();
         let before = self.clients.promoted();
         while start.elapsed() < CALM {

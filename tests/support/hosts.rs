@@ -219,6 +219,12 @@ impl Hosts {
         self.network.delay(id, milliseconds)
     }
 
+    /// A host's packets leave it over a slow line: those that wait are late, by up to `milliseconds`; those that would
+    /// have to wait longer are lost.
+    pub fn slow_line(&self, id: u32, kilobits_a_second: u32, milliseconds: u32) {
+        self.network.slow_line(id, kilobits_a_second, milliseconds);
+    }
+
     /// Nothing is lost or late any more.
     pub fn heal(&self) {
         self.network.heal();

@@ -211,6 +211,17 @@ impl Network {
         tc.status().is_ok_and(|status| status.success())
     }
 
+    /// A host's packets leave it over a slow line: those that wait are late, by up to `milliseconds`; those that would
+    /// have to wait longer are lost.
+    pub fn slow_line(&self, id: u32, kilobits_a_second: u32, milliseconds: u32) {
+        let (rate, latency) = (format!("{kilobits_a_second}kbit"), format!("{milliseconds}ms"));
+        let name = &self.host(id).name;
+        let device = ["-n", name, "qdisc", "replace", "dev", "eth0", "root"];
+        let shape = ["tbf", "rate", &rate, "burst", "1600", "latency", &latency];
+        let output = Command::new("tc").args(device).args(shape).output();
+        succeeded("tc", output).expect("a slow line");
+    }
+
     /// Nothing is lost or late any more.
     pub fn heal(&self) {
         for host in &self.hosts {

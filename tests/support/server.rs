@@ -186,8 +186,13 @@ impl Server {
 
     /// `kill -9` of the postmaster and all of its children, as when the host dies.
     pub fn kill(&self) {
-        self.signal_all(Signal::SIGKILL);
+        self.strike();
         eventually("the killed server is gone", || (!self.is_running()).then_some(()));
+    }
+
+    /// The same, and does not wait until they are gone.
+    pub fn strike(&self) {
+        self.signal_all(Signal::SIGKILL);
     }
 
     /// Stops the postmaster and all of its children where they are: connections stay, and nothing answers.
