@@ -300,6 +300,7 @@ fn write_rows(targets: &[Conninfo], stop: &AtomicBool, count: &AtomicU64, writes
     let deadlines = Deadlines {
         connect: Duration::from_secs(2),
         query: Duration::from_secs(2),
+        ..Deadlines::default()
     };
     let mut acknowledged = Vec::new();
     let mut number: u64 = 0;

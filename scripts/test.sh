@@ -33,7 +33,7 @@ layer() {
 on_a_cluster=(daemon daemon_settings bad_days clone check promote_follow one_host witness registration cluster show)
 # Tests that work on servers, whatever the way of reaching them.
 # The longest first.
-on_servers=(switchover conformance faults rejoin barman matrix transports hosts weaknesses systemd mixed without_library unreachable
+on_servers=(switchover conformance faults rejoin barman matrix transports hosts weaknesses systemd mixed without_library unreachable detection
     connections remote spellings node_service daemon_service extension events instance configuration)
 
 everything=$(for test in tests/*.rs tests/*/main.rs; do

@@ -73,9 +73,19 @@ pub async fn shell(command: &str, name: &str, limit: Duration) -> Result<Finishe
 /// Runs `command` through `/bin/sh -c` with its output in our own log (standard error), and ends it at the deadline.
 /// It is over when the shell is: what it left in the background goes on.
 pub async fn run_shell(command: &str, limit: Duration) -> Result<ExitStatus, ProcessError> {
+    run_shell_with(command, &[], limit).await
+}
+
+/// The same with more in the environment.
+pub async fn run_shell_with(
+    command: &str,
+    environment: &[(&str, String)],
+    limit: Duration,
+) -> Result<ExitStatus, ProcessError> {
     let mut child = without_service_manager(&mut Command::new("/bin/sh"))
         .arg("-c")
         .arg(command)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
         .process_group(0)

@@ -13,16 +13,16 @@ use crate::events::Event;
 use crate::exit_code::ExitCode;
 use crate::failover::{Action, Announcement, CommandEnd, Finished, Notification, RecordChange, Where};
 use crate::metadata::{NodeRecord, functions, nodes, voting_term};
-use crate::operations::wal_receiver;
+use crate::operations::{promote, wal_receiver};
 use crate::placeholders;
 use crate::postgres::{Connection, QueryError};
 use crate::process::{self, ProcessError};
 use crate::types::{NodeId, NodeType};
 
 /// Runs a command of the user's to its end or its deadline; its output goes to the log while it runs.
-async fn run(command: &str, limit: Duration) -> CommandEnd {
+async fn run(command: &str, environment: &[(&str, String)], limit: Duration) -> CommandEnd {
     use std::os::unix::process::ExitStatusExt;
-    match process::run_shell(command, limit).await {
+    match process::run_shell_with(command, environment, limit).await {
         Ok(status) => match status.code() {
             Some(code) => CommandEnd::Exited(code),
             None => CommandEnd::Signalled(status.signal().unwrap_or_default()),
@@ -45,9 +45,14 @@ impl Watch {
             Action::Exit(code) => return Some(code),
             Action::RunPromoteCommand => {
                 let command = self.config.promote_command.clone();
+                let lost = self
+                    .state
+                    .upstream
+                    .map(|lost| (promote::LOST_PRIMARY, lost.to_string()));
                 self.run_command(
                     "promote_command",
                     command,
+                    Vec::from_iter(lost),
                     self.settings.promote_timeout,
                     Finished::PromoteCommand,
                 );
@@ -57,6 +62,7 @@ impl Watch {
                 self.run_command(
                     "follow_command",
                     command,
+                    Vec::new(),
                     self.settings.command_timeout,
                     Finished::FollowCommand,
                 );
@@ -80,6 +86,7 @@ impl Watch {
                 self.run_command(
                     "failover_validation_command",
                     command,
+                    Vec::new(),
                     self.settings.command_timeout,
                     Finished::Validation,
                 );
@@ -204,13 +211,14 @@ impl Watch {
         &mut self,
         name: &'static str,
         command: String,
+        environment: Vec<(&'static str, String)>,
         limit: Duration,
         finished: impl FnOnce(CommandEnd) -> Finished + Send + 'static,
     ) {
         crate::notice!("running {name}");
         crate::detail!("{command}");
         self.beside(async move {
-            let end = run(&command, limit).await;
+            let end = run(&command, &environment, limit).await;
             if end.succeeded() {
                 crate::info!("{name} {end}");
             } else {

@@ -13,6 +13,7 @@ use crate::types::NodeId;
 /// How long a turn waits for a connection and for each answer.
 pub const DEADLINES: Deadlines = Deadlines {
     connect: Duration::from_secs(2),
+    login: Duration::from_millis(500),
     query: Duration::from_secs(5),
 };
 

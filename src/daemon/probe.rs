@@ -11,7 +11,7 @@ use crate::exit_code::ExitCode;
 use crate::failover::{Answer, ConnectFailure, Probe};
 use crate::metadata::NodeRecord;
 use crate::operations::attach::{self, LocalPosition, Refusal, Verdict};
-use crate::postgres::{self, ConnectError, Connection, Ping, QueryError};
+use crate::postgres::{self, ConnectError, ConnectLimit, Connection, Ping, QueryError};
 use crate::types::RecoveryState;
 
 /// The answer to a probe, with the connection that may be kept.
@@ -35,20 +35,62 @@ impl Probed {
     }
 }
 
-/// Probes a node.
+/// Probes a node, within the time that [`Limits::of`] says.
 pub async fn upstream(config: &Config, node: &NodeRecord, kept: Option<Arc<Connection>>) -> Probed {
     let conninfo = match peers::conninfo(node) {
         Ok(conninfo) => conninfo,
         Err(error) => return Probed::failed(error),
     };
-    let there = match config.connection_check_type {
-        ConnectionCheckType::Ping => ping(&conninfo).await,
-        ConnectionCheckType::Connection => Connection::connect(&conninfo, DEADLINES).await.map(|_| ()),
-        ConnectionCheckType::Query => return query(config, node, kept).await,
+    let limit = Limits::of(config, node).hung;
+    let probe = async {
+        match config.connection_check_type {
+            ConnectionCheckType::Ping => on_connection(node, kept, limit, ping(&conninfo)).await,
+            ConnectionCheckType::Connection => {
+                let check = async { Connection::connect(&conninfo, DEADLINES).await.map(|_| ()) };
+                on_connection(node, kept, limit, check).await
+            }
+            ConnectionCheckType::Query => query(config, node, kept).await,
+        }
     };
-    match there {
-        Ok(()) => on_connection(node, kept).await,
-        Err(error) => Probed::failed(error),
+    match tokio::time::timeout(limit, probe).await {
+        Ok(probed) => probed,
+        Err(_) => Probed::failed(ConnectError {
+            failure: ConnectFailure::Silent,
+            message: format!("it does not answer within {limit:?}"),
+        }),
+    }
+}
+
+/// How long a probe of a node takes at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// If its host sends no packets.
+    pub silent: Duration,
+    /// If its host accepts connections and the server does not answer; also the limit of the whole probe.
+    pub hung: Duration,
+}
+
+impl Limits {
+    /// By the `connect_timeout` of its conninfo, for each host in there; and `async_query_timeout` if queries are sent.
+    pub fn of(config: &Config, node: &NodeRecord) -> Limits {
+        let (connect, hosts) = peers::conninfo(node).map_or((DEADLINES.connect, 1), |conninfo| {
+            (connect_limit(&conninfo), hosts(&conninfo))
+        });
+        let each = ConnectLimit::leaving(connect, DEADLINES.login);
+        let query = match config.connection_check_type {
+            ConnectionCheckType::Ping | ConnectionCheckType::Connection => {
+                return Limits {
+                    silent: each.handshake * hosts,
+                    hung: each.whole * hosts,
+                };
+            }
+            ConnectionCheckType::Query if config.async_query_timeout.is_zero() => DEADLINES.query,
+            ConnectionCheckType::Query => config.async_query_timeout,
+        };
+        Limits {
+            silent: query + each.handshake * hosts,
+            hung: query + each.whole * hosts,
+        }
     }
 }
 
@@ -60,20 +102,22 @@ fn connect_limit(conninfo: &Conninfo) -> Duration {
         .map_or(DEADLINES.connect, Duration::from_secs)
 }
 
-/// How long a probe of this node takes at most if it is silent.
-pub fn longest(config: &Config, node: &NodeRecord) -> Duration {
-    let connect = peers::conninfo(node).map_or(DEADLINES.connect, |conninfo| connect_limit(&conninfo));
-    match config.connection_check_type {
-        ConnectionCheckType::Ping | ConnectionCheckType::Connection => connect,
-        ConnectionCheckType::Query if config.async_query_timeout.is_zero() => DEADLINES.query + connect,
-        ConnectionCheckType::Query => config.async_query_timeout + connect,
-    }
+/// How many hosts a connection string lists.
+fn hosts(conninfo: &Conninfo) -> u32 {
+    let listed = ["hostaddr", "host"]
+        .into_iter()
+        .find_map(|keyword| conninfo.get(keyword));
+    listed.map_or(1, |list| u32::try_from(list.split(',').count()).unwrap_or(u32::MAX))
 }
 
 /// Accepting connections, or refusing this login: there. Otherwise why not.
 async fn ping(conninfo: &Conninfo) -> Result<(), ConnectError> {
-    let limit = connect_limit(conninfo);
-    let (failure, message) = match postgres::ping(conninfo, limit).await {
+    let limit = ConnectLimit::leaving(connect_limit(conninfo), DEADLINES.login);
+    let whole = ConnectLimit {
+        whole: limit.whole * hosts(conninfo),
+        ..limit
+    };
+    let (failure, message) = match postgres::ping(conninfo, whole).await {
         Ping::Accepting => return Ok(()),
         Ping::Rejecting => (ConnectFailure::NotAccepting, "it is starting up or shutting down"),
         Ping::NoResponse(failure) => (failure, crate::failover::describe(&Err(failure))),
@@ -85,43 +129,56 @@ async fn ping(conninfo: &Conninfo) -> Result<(), ConnectError> {
     })
 }
 
-/// The server is there; what it says of itself over the kept connection or, if that is broken or hangs, a new one.
-/// One that lets this node in and answers nothing on a new connection serves nobody.
-async fn on_connection(node: &NodeRecord, kept: Option<Arc<Connection>>) -> Probed {
-    let mut kept = kept;
-    loop {
-        let was_kept = kept.is_some();
-        let connection = match peers::connected(node, kept.take()).await {
-            Ok(connection) => connection,
-            Err(error) => return Probed::failed(error),
-        };
-        let limit = DEADLINES.connect;
-        let (failure, message) = match tokio::time::timeout(limit, connection.recovery_state()).await {
-            Ok(Ok(state)) => {
-                return Probed {
-                    connection: Some(connection),
-                    probe: Ok(state),
-                    error: None,
-                };
-            }
-            Ok(Err(error)) if !peers::is_lost(&error) => {
-                return Probed {
-                    connection: Some(connection),
-                    probe: Ok(RecoveryState::Unknown),
-                    error: Some(error.to_string()),
-                };
-            }
-            Ok(Err(error @ QueryError::ConnectionLost(_))) => (ConnectFailure::Transport, error.to_string()),
-            Ok(Err(error)) => (ConnectFailure::Silent, error.to_string()),
-            Err(_) => (
-                ConnectFailure::Silent,
-                format!("it lets this node in and does not answer within {limit:?}"),
-            ),
-        };
-        if !was_kept {
-            return Probed::failed(ConnectError { failure, message });
+/// Whether the server is there (`check`), and at the same time what it says of itself over the kept connection; if
+/// that is broken or does not answer in half the time, over a new one. One that lets this node in and answers nothing on
+/// a new connection serves nobody.
+async fn on_connection(
+    node: &NodeRecord,
+    kept: Option<Arc<Connection>>,
+    limit: Duration,
+    check: impl Future<Output = Result<(), ConnectError>>,
+) -> Probed {
+    let over_kept = async {
+        match kept {
+            Some(kept) => Ok(tokio::time::timeout(limit / 2, recovery_state(kept)).await.ok()),
+            None => Ok(None),
         }
-    }
+    };
+    let failure = match futures_util::future::try_join(check, over_kept).await {
+        Ok(((), Some(Ok(probed)))) => return probed,
+        Ok(_) => match peers::connected(node, None).await {
+            Ok(connection) => match recovery_state(connection).await {
+                Ok(probed) => return probed,
+                Err(error) => error,
+            },
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    Probed::failed(failure)
+}
+
+/// What a server says of itself over a connection. An SQL error is an answer.
+async fn recovery_state(connection: Arc<Connection>) -> Result<Probed, ConnectError> {
+    let (probe, error) = match connection.recovery_state().await {
+        Ok(state) => (Ok(state), None),
+        Err(error) if !peers::is_lost(&error) => (Ok(RecoveryState::Unknown), Some(error.to_string())),
+        Err(error) => {
+            let failure = match error {
+                QueryError::ConnectionLost(_) => ConnectFailure::Transport,
+                _ => ConnectFailure::Silent,
+            };
+            return Err(ConnectError {
+                failure,
+                message: error.to_string(),
+            });
+        }
+    };
+    Ok(Probed {
+        connection: Some(connection),
+        probe,
+        error,
+    })
 }
 
 /// `connection_check_query` on the kept connection, and once more on a new one. An SQL error is an answer.

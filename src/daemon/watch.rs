@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::events::{Event, EventName};
 use crate::exit_code::ExitCode;
-use crate::failover::{self, Finished, Mode, Node, Observation, Phase, Promotion, Rule, Settings, State};
+use crate::failover::{self, Finished, Mode, Node, Observation, Phase, ProbeEnd, Promotion, Rule, Settings, State};
 use crate::metadata::{NodeRecord, functions};
 use crate::operations::wal_receiver;
 use crate::postgres::Connection;
@@ -252,11 +252,14 @@ impl Watch {
         let Some(upstream) = upstream.filter(|_| self.settings.automatic && !self.state.upstream_is_standby()) else {
             return;
         };
-        let probe = super::probe::longest(&self.config, upstream);
-        let refused = self.settings.longest_to_decision(Duration::ZERO).as_secs_f64();
-        let silent = self.settings.longest_to_decision(probe).as_secs_f64();
-        crate::notice!("the loss of the primary leads to a decision within {silent:.1} s");
-        crate::detail!("{refused:.1} s if its host refuses connections, {silent:.1} s if it is silent");
+        let limits = super::probe::Limits::of(&self.config, upstream);
+        let within = |attempt| self.settings.longest_to_decision(attempt).as_secs_f64();
+        let (refused, silent, hung) = (within(Duration::ZERO), within(limits.silent), within(limits.hung));
+        crate::notice!("the loss of the primary leads to a decision within {hung:.1} s");
+        crate::detail!(
+            "{refused:.1} s if its host refuses connections, {silent:.1} s if it is silent, {hung:.1} s if the server \
+             hangs"
+        );
     }
 
     /// Writes down which rule applied and why, when that is news.
@@ -325,7 +328,8 @@ impl Watch {
             }
             self.last_local_error.clone_from(&gathered.local_error);
         }
-        for (end, error) in &gathered.probes {
+        let of_upstream = |(end, _): &&(ProbeEnd, _)| Some(end.node) == self.state.upstream;
+        for (end, error) in gathered.probes.iter().filter(of_upstream) {
             if *error != self.last_upstream_error {
                 if let Some(error) = error {
                     crate::warning!("{} does not answer", self.title(end.node));

@@ -23,11 +23,34 @@ A probe of the upstream ends in one of these:
 | login refused, no free connection, another error of the server | there, but refuses this node: never a reason for a failover |
 | the name has no address, the connection string cannot be used | unknown: never a reason for a failover |
 
-The first failed probe is the first of `reconnect_attempts`; the others follow on the clock,
-`reconnect_interval` apart. Only if the upstream was down at the last one, and all the time since the first one
-that found it down, for as long as all attempts take, an election begins. A probe in the very turn of the election
-must find it down once more. A standby whose WAL receiver had a message from the primary after its loss takes it
-for alive. A daemon that has not seen the upstream alive since it started waits for it and does not vote.
+A probe is started every `monitor_interval_secs`. The first one that fails, or has not answered when the next one is
+due, is the first of `reconnect_attempts`; the others are started `reconnect_interval` (at least 100 ms) apart by
+the clock, whether the one before has ended or not. Each has a limit of its own: the `connect_timeout` of the node's
+`conninfo` (2 seconds without one) for each host in it; with `connection_check_type=query` also
+`async_query_timeout`. The TCP connection must be there half a second sooner, if `connect_timeout` is 2 seconds or
+more: a server that needs longer for it would not complete the login in time. An attempt that succeeds, whichever,
+means that the upstream is there.
+
+An election begins as soon as all attempts have found the upstream down, without one between them that was let in or
+told that it is refused, and the last of them was started so long after the first as the attempts take on the clock. So
+the time from the loss to that decision is at most
+
+    monitor_interval_secs + (reconnect_attempts - 1) * reconnect_interval + what one attempt takes to fail
+
+which is nothing if connections are refused, `connect_timeout` less half a second if packets are dropped, and
+`connect_timeout` if the server accepts and does not answer; `failover_delay` and the time to stop WAL receivers
+(`standby_disconnect_on_failover`) are added. A connection that drops is a reason to probe at once. The daemon prints
+this time when it begins to watch a primary. It holds while the own server and the other nodes answer; a sibling that
+is silent, too, costs its own `connect_timeout`.
+
+The siblings are asked after the last attempt has failed, so that their WAL positions are final. The primary is probed
+once more at the same time, and not waited for if its last answer is not older than two seconds. A standby whose
+WAL receiver had a message from the primary after its loss takes it for alive. A daemon that has not seen the upstream
+alive since it started waits for it and does not vote.
+
+`promote_command` finds the id of the lost primary in the environment variable `REPMGRD_LOST_PRIMARY`: `repmgr standby
+promote` asks that node once more whether it is a primary, and waits a quarter of a second for the answer where
+it waits for `connect_timeout` otherwise.
 
 ## The election
 

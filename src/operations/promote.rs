@@ -13,6 +13,9 @@ use crate::postgres::{Connection, QueryError};
 use crate::types::RecoveryState;
 use crate::{detail, notice};
 
+/// The environment variable in which repmgrd tells `promote_command` the id of the primary that it found lost.
+pub const LOST_PRIMARY: &str = "REPMGRD_LOST_PRIMARY";
+
 /// How a standby is promoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {

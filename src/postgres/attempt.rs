@@ -18,6 +18,30 @@ use crate::conninfo::{Conninfo, Environment, Host, Resolved};
 /// The bound of an attempt whose `connect_timeout` is 0, which libpq leaves to the kernel.
 const NO_TIMEOUT: Duration = Duration::from_secs(130);
 
+/// How long connecting to one address may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectLimit {
+    /// In all.
+    pub whole: Duration,
+    /// For the TCP handshake.
+    pub handshake: Duration,
+}
+
+impl ConnectLimit {
+    /// Keeps so much of the whole for the login, unless that were more than a quarter: a server whose handshake takes
+    /// longer than the rest would not complete a login in time.
+    pub fn leaving(whole: Duration, login: Duration) -> ConnectLimit {
+        let handshake = if login * 4 <= whole { whole - login } else { whole };
+        ConnectLimit { whole, handshake }
+    }
+}
+
+impl From<Duration> for ConnectLimit {
+    fn from(whole: Duration) -> ConnectLimit {
+        ConnectLimit::leaving(whole, Duration::ZERO)
+    }
+}
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -55,7 +79,10 @@ pub(super) async fn connect(
         Some(limit) if own_timeout => limit.unwrap_or(NO_TIMEOUT),
         _ => deadlines.connect,
     };
-    let opened = open(&resolved, &parameters, limit).await.map_err(ConnectError::from)?;
+    let connecting = ConnectLimit::leaving(limit, deadlines.login);
+    let opened = open(&resolved, &parameters, connecting)
+        .await
+        .map_err(ConnectError::from)?;
     let session = OpenSession::new(opened, conninfo.clone(), deadlines);
     Ok(session)
 }
@@ -82,7 +109,11 @@ pub(super) fn bad_parameters(message: String) -> ConnectError {
 }
 
 /// Tries the hosts until one gives a session of the wanted kind. `limit` holds for each address.
-pub(super) async fn open(resolved: &Resolved, parameters: &Parameters, limit: Duration) -> Result<Opened, Failures> {
+pub(super) async fn open(
+    resolved: &Resolved,
+    parameters: &Parameters,
+    limit: ConnectLimit,
+) -> Result<Opened, Failures> {
     if parameters.target != TargetSession::PreferStandby {
         return open_target(resolved, parameters, parameters.target, limit).await;
     }
@@ -99,7 +130,7 @@ async fn open_target(
     resolved: &Resolved,
     parameters: &Parameters,
     target: TargetSession,
-    limit: Duration,
+    limit: ConnectLimit,
 ) -> Result<Opened, Failures> {
     let mut failures = Vec::new();
     let mut hosts: Vec<&Host> = resolved.hosts.iter().collect();
@@ -107,7 +138,7 @@ async fn open_target(
         shuffle(&mut hosts);
     }
     for host in hosts {
-        let mut addresses = match socket::addresses(host, limit).await {
+        let mut addresses = match socket::addresses(host, limit.whole).await {
             Ok(addresses) => addresses,
             Err((failure, message)) => {
                 failures.push(Failed {
@@ -123,13 +154,13 @@ async fn open_target(
             shuffle(&mut addresses);
         }
         for address in addresses {
-            let attempt = open_address(host, &address, parameters, target);
-            let failed = match tokio::time::timeout(limit, attempt).await {
+            let attempt = open_address(host, &address, parameters, target, limit.handshake);
+            let failed = match tokio::time::timeout(limit.whole, attempt).await {
                 Ok(Ok(opened)) => return Ok(opened),
                 Ok(Err(failed)) => failed,
                 Err(_) => Failed {
                     failure: ConnectFailure::Silent,
-                    message: format!("timeout expired: no answer within {limit:?}"),
+                    message: format!("timeout expired: no answer within {:?}", limit.whole),
                     authentication_requested: false,
                     try_next: true,
                 },
@@ -199,12 +230,13 @@ async fn open_address(
     address: &Address,
     parameters: &Parameters,
     target: TargetSession,
+    handshake: Duration,
 ) -> Result<Opened, Failed> {
     let mut refusals: Vec<String> = Vec::new();
     let mut encryptions = encryptions(parameters.tls.mode, address).iter().peekable();
     let (session, encrypted) = loop {
         let encrypt = encryptions.next().copied().unwrap_or_default();
-        match start(host, address, parameters, encrypt).await {
+        match start(host, address, parameters, encrypt, handshake).await {
             Ok(started) => break started,
             Err((failed, encryption_matters)) => {
                 refusals.push(failed.message.clone());
@@ -246,6 +278,7 @@ async fn start(
     address: &Address,
     parameters: &Parameters,
     encrypt: bool,
+    handshake: Duration,
 ) -> Result<(Session, bool), (Failed, bool)> {
     let mut encrypted = false;
     let (wire, server_end_point): (Wire, _) = match address {
@@ -256,8 +289,10 @@ async fn start(
             (Box::new(stream), None)
         }
         Address::Tcp(address) => {
-            let stream = socket::connect_tcp(*address, &parameters.keepalive)
+            let connecting = socket::connect_tcp(*address, &parameters.keepalive);
+            let stream = tokio::time::timeout(handshake, connecting)
                 .await
+                .map_err(|_| (no_handshake(handshake), false))?
                 .map_err(|error| (no_socket(&error), false))?;
             if encrypt {
                 match tls::negotiate(stream, &host.name, &parameters.tls).await {
@@ -301,6 +336,15 @@ async fn start(
             let refused = matches!(&error.reason, Reason::Server(server) if server.sqlstate.starts_with("28"));
             Err((not_started(error), refused && encrypt == encrypted))
         }
+    }
+}
+
+fn no_handshake(limit: Duration) -> Failed {
+    Failed {
+        failure: ConnectFailure::Silent,
+        message: format!("timeout expired: no TCP connection within {limit:?}"),
+        authentication_requested: false,
+        try_next: true,
     }
 }
 

@@ -17,6 +17,8 @@ use crate::conninfo::{Conninfo, Environment};
 pub struct Deadlines {
     /// For each address that is tried, if the connection string has no `connect_timeout`.
     pub connect: Duration,
+    /// What of that is kept for the login: a TCP handshake that is not done before is given up. Zero: nothing.
+    pub login: Duration,
     /// For each query.
     pub query: Duration,
 }
@@ -25,6 +27,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         Deadlines {
             connect: Duration::from_secs(2),
+            login: Duration::ZERO,
             query: Duration::from_secs(30),
         }
     }

@@ -21,6 +21,7 @@ mod transaction;
 mod typed;
 mod wire;
 
+pub use attempt::ConnectLimit;
 pub use connection::{Connection, Deadlines};
 pub use error::{ConnectError, ConnectFailure, QueryError};
 pub use occupancy::PhysicalSlot;

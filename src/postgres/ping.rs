@@ -1,9 +1,7 @@
 //! Does a server accept connections? (PostgreSQL: `PQping`.)
 
-use std::time::Duration;
-
 use super::ConnectFailure;
-use super::attempt;
+use super::attempt::{self, ConnectLimit};
 use crate::conninfo::{Conninfo, Environment};
 
 /// What a server says to somebody who knocks.
@@ -20,19 +18,28 @@ pub enum Ping {
 }
 
 /// Knocks, within `limit` in all. Nothing is added to `conninfo`; PGCONNECT_TIMEOUT counts.
-pub async fn ping(conninfo: &Conninfo, limit: Duration) -> Ping {
+pub async fn ping(conninfo: &Conninfo, limit: impl Into<ConnectLimit>) -> Ping {
     ping_in(&Environment::of_process(), conninfo, limit).await
 }
 
 /// As [`ping`] with another environment than the process'.
-pub async fn ping_in(environment: &Environment, conninfo: &Conninfo, limit: Duration) -> Ping {
+pub async fn ping_in(environment: &Environment, conninfo: &Conninfo, limit: impl Into<ConnectLimit>) -> Ping {
+    let limit = limit.into();
     let Ok((resolved, mut parameters)) = attempt::prepare(environment, conninfo) else {
         return Ping::NoAttempt;
     };
     // Any server that answers will do.
     parameters.target = super::parameters::TargetSession::Any;
-    let each = parameters.connect_timeout.flatten().unwrap_or(limit).min(limit);
-    match tokio::time::timeout(limit, attempt::open(&resolved, &parameters, each)).await {
+    let whole = parameters
+        .connect_timeout
+        .flatten()
+        .unwrap_or(limit.whole)
+        .min(limit.whole);
+    let each = ConnectLimit {
+        whole,
+        handshake: limit.handshake.min(whole),
+    };
+    match tokio::time::timeout(limit.whole, attempt::open(&resolved, &parameters, each)).await {
         Err(_) => Ping::NoResponse(ConnectFailure::Silent),
         Ok(Ok(_)) => Ping::Accepting,
         Ok(Err(failures)) => verdict(&failures.0),

@@ -10,7 +10,7 @@ mod verdict;
 mod views;
 
 pub use links::{Link, Links, Problem};
-pub use primary::{PrimarySearch, live_primary, search_primary};
+pub use primary::{PrimarySearch, live_primary, primary_beside, search_primary};
 pub use probe::{Attached, DaemonState, Observation, OwnRecord, Reachability, Subject, probe};
 pub use verdict::{Verdict, verdict};
 pub use views::{Asking, Views, connect_limit};

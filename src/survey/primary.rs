@@ -1,11 +1,13 @@
 //! The search for the live primary.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use super::connect;
 use crate::metadata::{NodeRecord, nodes};
 use crate::postgres::{Connection, Deadlines, QueryError};
-use crate::types::RecoveryState;
+use crate::types::{NodeId, RecoveryState};
 
 /// What the search for the primary found.
 #[derive(Debug)]
@@ -18,9 +20,26 @@ pub struct PrimarySearch {
 
 /// Asks all active nodes that `connection` shows, witnesses left out, whether they are in recovery: at the same time.
 pub async fn search_primary(connection: &Connection, deadlines: Deadlines) -> Result<PrimarySearch, QueryError> {
+    search(connection, deadlines, None).await
+}
+
+/// How long a node is given that was found lost a moment ago, to show that it is back.
+const LOST: Duration = Duration::from_millis(250);
+
+async fn search(
+    connection: &Connection,
+    deadlines: Deadlines,
+    lost: Option<NodeId>,
+) -> Result<PrimarySearch, QueryError> {
     let candidates = nodes::primary_candidates(connection).await?;
     let asked = join_all(candidates.into_iter().map(|node| async move {
-        match ask(&node, deadlines).await {
+        let answer = if lost == Some(node.node_id) {
+            let asked = tokio::time::timeout(LOST, ask(&node, deadlines)).await;
+            asked.unwrap_or_else(|_| Err(format!("it was found lost, and gave no answer within {LOST:?}")))
+        } else {
+            ask(&node, deadlines).await
+        };
+        match answer {
             Ok(connection) => Ok((node, connection)),
             Err(reason) => Err((node, reason)),
         }
@@ -44,6 +63,16 @@ pub async fn live_primary(
     deadlines: Deadlines,
 ) -> Result<Option<(NodeRecord, Connection)>, QueryError> {
     let search = search_primary(connection, deadlines).await?;
+    Ok(search.primaries.into_iter().next())
+}
+
+/// The same for somebody who has just found a primary lost: that one is asked once more, and not waited for.
+pub async fn primary_beside(
+    connection: &Connection,
+    deadlines: Deadlines,
+    lost: Option<NodeId>,
+) -> Result<Option<(NodeRecord, Connection)>, QueryError> {
+    let search = search(connection, deadlines, lost).await?;
     Ok(search.primaries.into_iter().next())
 }
 

@@ -30,6 +30,7 @@ pub fn deadlines() -> Deadlines {
     Deadlines {
         connect: Duration::from_secs(20),
         query: Duration::from_secs(20),
+        ..Deadlines::default()
     }
 }
 

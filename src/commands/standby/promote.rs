@@ -56,7 +56,9 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
 }
 
 async fn refuse_beside_primary(config: &Config, connection: &Connection) -> Result<()> {
-    let found = survey::live_primary(connection, Deadlines::default())
+    let lost = std::env::var(promote::LOST_PRIMARY).ok();
+    let lost = lost.and_then(|id| id.parse().ok()).map(NodeId);
+    let found = survey::primary_beside(connection, Deadlines::default(), lost)
         .await
         .map_err(|error| connecting::unanswered(ExitCode::DbQuery, "read the node records", &error))?;
     let Some((primary, other)) = found else {

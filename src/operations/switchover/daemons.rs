@@ -16,6 +16,7 @@ use crate::{detail, hint, info, notice, warning};
 
 const DEADLINES: Deadlines = Deadlines {
     connect: Duration::from_secs(2),
+    login: Duration::ZERO,
     query: Duration::from_secs(10),
 };
 
