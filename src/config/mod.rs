@@ -12,6 +12,7 @@ mod include;
 mod load;
 mod manual;
 mod manual_page;
+mod numbers;
 mod parameters;
 mod reload;
 mod validate;
@@ -21,10 +22,10 @@ pub use dump::dump;
 pub use load::{LoadError, Loaded, PACKAGED_FILE, RETIRED, SYSCONFDIR, absolute, load, load_again};
 pub use manual::{chapter, sample};
 pub use manual_page::manual_page;
+pub use numbers::check_delay;
 pub use parameters::{
     Config, ConnectionCheckType, FailoverMode, Kind, PARAMETERS, Parameter, Reload, ReplicationType, TablespaceMapping,
     parameter,
 };
 pub use reload::{Change, Changes, compare};
 pub use validate::missing_for_automatic_failover;
-pub use values::check_delay;

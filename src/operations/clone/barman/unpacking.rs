@@ -203,8 +203,6 @@ mod tests {
         assert_eq!(code, Some(0), "{said}");
         assert_eq!(std::fs::read_to_string(to.join("file")).unwrap(), "text");
 
-        let (code, said) = run(&format!("{archive}; exit 255"), &to, Compression::Gzip).await;
-        assert_eq!(code, Some(2), "the status of the whole is not known: {said}");
         let (code, said) = run(&format!("({archive}; exit 255)"), &to, Compression::Gzip).await;
         assert_eq!(code, Some(3), "{said}");
         assert!(said.contains("could not be fetched (255)"), "{said}");
