@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test mixed simulate faults faults-release bench lint generate audit package package-test clean
+.PHONY: all build extension install setup stage demo test mixed takeover simulate faults faults-release bench lint generate audit package package-test clean
 
 all: build extension
 
@@ -53,7 +53,12 @@ test: stage
 # Clusters in which some nodes run the original: every combination, where `make test` has some of them.
 mixed: stage
 	@scripts/stage-original.sh >/dev/null
-	$(CARGO) test --test mixed -- --include-ignored --test-threads=4
+	$(CARGO) test --test mixed -- --include-ignored --skip takeover:: --test-threads=4
+
+# A cluster of the original's is taken over host by host, and given back, while a client writes.
+takeover: stage
+	@scripts/stage-original.sh >/dev/null
+	$(CARGO) test --test mixed -- --include-ignored takeover::
 
 # Side by side with the original, as root.
 bench: stage

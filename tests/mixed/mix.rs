@@ -101,6 +101,16 @@ fn programs(kind: Kind, original: &'static Stage) -> std::path::PathBuf {
     }
 }
 
+/// Gives a node other programs, and perhaps another library, while neither its daemon nor, for that, its server runs.
+pub fn exchange(node: &mut Node, kind: Kind, library: Option<Kind>) {
+    let original = stage::original().expect("the staged original");
+    if let Some(library) = library {
+        node.server.stage = of(library, original);
+    }
+    node.programs = programs(kind, original);
+    node.write_config(&node.automatic_failover());
+}
+
 /// The original's library must be preloaded. For ours it makes no difference, so it is not.
 fn preload(node: &Node) -> &'static str {
     match stage::original() {
@@ -206,7 +216,7 @@ pub fn answers(cluster: &Cluster, id: u32, sql: &str, answer: &str) {
 
 /// Waits until a failover is complete: its winner, the standbys that follow it, and no other primary.
 /// The witness is told apart by its record.
-pub fn failed_over(cluster: &Cluster, lost: u32, winner: u32, followers: &[u32]) {
+pub fn failed_over(cluster: &mut Cluster, lost: u32, winner: u32, followers: &[u32]) {
     within(PATIENCE * 2, &format!("node{winner} is primary"), || {
         cluster.node(winner).server.is_primary().then_some(())
     });
@@ -222,6 +232,7 @@ pub fn failed_over(cluster: &Cluster, lost: u32, winner: u32, followers: &[u32])
         event(cluster, winner, *follower, "repmgrd_failover_follow");
         let upstream = format!("SELECT upstream_node_id FROM repmgr.nodes WHERE node_id = {follower}");
         answers(cluster, winner, &upstream, &winner.to_string());
+        watches_upstream(cluster, *follower, winner);
     }
     assert_eq!(record(cluster, winner, lost, "active"), "f");
     assert_eq!(
@@ -231,6 +242,25 @@ pub fn failed_over(cluster: &Cluster, lost: u32, winner: u32, followers: &[u32])
             .query("SELECT node_id, upstream_node_id, active FROM repmgr.nodes WHERE type = 'primary' AND active"),
         format!("{winner}||t")
     );
+}
+
+/// Waits until the daemon of a standby or witness watches this upstream. An original that meets a new primary before
+/// its record is written ends with exit code 6 (W-21); it is started again, as its service manager does.
+pub fn watches_upstream(cluster: &mut Cluster, id: u32, upstream: u32) {
+    let seen = format!(
+        "SELECT repmgr.get_upstream_node_id() = {upstream} AND repmgr.get_upstream_last_seen() BETWEEN 0 AND 3"
+    );
+    eventually(&format!("the daemon of node{id} watches node{upstream}"), || {
+        let original = stage::original().is_some_and(|original| cluster.node(id).programs == original.bindir);
+        if original && cluster.node_mut(id).daemon_has_ended() {
+            cluster.node_mut(id).start_daemon();
+        }
+        // Without a library nobody can be asked this way.
+        let server = &cluster.node(id).server;
+        let bare = std::ptr::eq(server.stage, stage::bare())
+            || server.try_query("SELECT repmgr.get_local_node_id()").as_deref() == Ok("");
+        (bare || server.try_query(&seen).as_deref() == Ok("t")).then_some(())
+    });
 }
 
 /// A column of a node's record.

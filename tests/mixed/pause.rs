@@ -5,7 +5,7 @@ use crate::mix::{ORIGINAL, OURS, answers, daemons, failed_over, receives, watche
 #[test]
 #[ignore = "make mixed"]
 fn a_pause_by_either_program_holds_for_both() {
-    let Some(cluster) = watched("pause", &[ORIGINAL, ORIGINAL, OURS], "") else {
+    let Some(mut cluster) = watched("pause", &[ORIGINAL, ORIGINAL, OURS], "") else {
         return;
     };
     let all = |paused: u8| format!("1,1,{paused} 2,1,{paused} 3,1,{paused}");
@@ -39,5 +39,5 @@ fn a_pause_by_either_program_holds_for_both() {
     }
     // What is no longer paused fails over.
     cluster.node(1).server.kill();
-    failed_over(&cluster, 1, 2, &[3]);
+    failed_over(&mut cluster, 1, 2, &[3]);
 }

@@ -33,7 +33,7 @@ fn refused_at_first(name: &str, candidate: Make, other: Make) {
     });
     assert!(cluster.primaries().is_empty());
     user::write(&permission, "");
-    failed_over(&cluster, 1, 2, &[3]);
+    failed_over(&mut cluster, 1, 2, &[3]);
     assert_eq!(cluster.primaries(), [2]);
 }
 

@@ -89,7 +89,7 @@ fn our_daemons_work_where_the_originals_library_is_not_loaded() {
     assert!(stage::original().is_some_and(|original| std::ptr::eq(original, cluster.node(3).server.stage)));
     daemons_up(&mut cluster);
     cluster.node(1).server.kill();
-    failed_over(&cluster, 1, 2, &[3]);
+    failed_over(&mut cluster, 1, 2, &[3]);
     assert_eq!(cluster.primaries(), [2]);
     assert_eq!(term(&cluster, 2), "2");
 }
@@ -108,13 +108,13 @@ fn daemons_of_ours_with_and_without_the_library_fail_over() {
             ..OURS.bare()
         },
     ];
-    let Some(cluster) = watched("bare-among-ours", &makes, "") else {
+    let Some(mut cluster) = watched("bare-among-ours", &makes, "") else {
         return;
     };
     cluster.node(1).server.kill();
-    failed_over(&cluster, 1, 2, &[3, 4, 5]);
+    failed_over(&mut cluster, 1, 2, &[3, 4, 5]);
     cluster.node(2).server.kill();
-    failed_over(&cluster, 2, 3, &[4, 5]);
+    failed_over(&mut cluster, 2, 3, &[4, 5]);
     assert_eq!(cluster.primaries(), [3]);
     assert_eq!(term(&cluster, 3), "3");
 }

@@ -21,7 +21,7 @@ fn with_a_witness(name: &str, standby: Make, witness: Make) {
     cluster.node(3).signal_daemon(nix::sys::signal::Signal::SIGKILL);
     cluster.node(3).server.kill();
     cluster.node(1).server.kill();
-    failed_over(&cluster, 1, 2, &[4]);
+    failed_over(&mut cluster, 1, 2, &[4]);
     let copy = "SELECT count(*) FROM repmgr.nodes WHERE node_id = 2 AND type = 'primary'";
     answers(&cluster, 4, copy, "1");
     assert_eq!(record(&cluster, 2, 4, "upstream_node_id"), "2");

@@ -390,6 +390,18 @@ impl Node {
         eventually("the daemon ended", || child.try_wait().expect("the daemon's status")).code()
     }
 
+    /// Whether its daemon has ended by itself; then it is forgotten.
+    pub fn daemon_has_ended(&mut self) -> bool {
+        let ended = self
+            .daemon
+            .as_mut()
+            .is_some_and(|child| child.try_wait().expect("the daemon's status").is_some());
+        if ended {
+            self.daemon = None;
+        }
+        ended
+    }
+
     /// Ends its daemon with SIGTERM; its exit code.
     pub fn stop_daemon(&mut self) -> Option<i32> {
         self.signal_daemon(Signal::SIGTERM);
