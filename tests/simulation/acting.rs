@@ -10,8 +10,7 @@ use crate::world::{Event, World};
 
 impl World {
     fn result(&mut self, host: usize, delay: u64, result: Finished) {
-        if let Some(daemon) = &self.hosts[host].daemon {
-            let generation = daemon.generation;
+        if let Some(generation) = self.generation(host) {
             self.at(
                 delay,
                 Event::Result {

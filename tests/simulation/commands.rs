@@ -65,15 +65,15 @@ impl World {
             let own = self.hosts[host].id;
             self.hosts[host].server.promote(branch);
             self.log(|| format!("server of node {} is promoted", host + 1));
-            let decided = self.hosts[host]
-                .daemon
-                .as_ref()
-                .and_then(|daemon| daemon.decided.clone());
+            let decided = self.hosts[host].decided.clone();
             if let Some(decided) = decided {
                 let promotion = Promotion {
                     host,
                     decided: decided.at,
+                    promoted: now,
+                    upstream: decided.upstream,
                     lost: decided.lost,
+                    original: self.hosts[host].runs_original,
                     parent,
                     records: decided.records,
                 };

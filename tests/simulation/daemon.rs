@@ -6,10 +6,12 @@ use std::time::Duration;
 use repmgr::failover::{
     self, Answer, ConnectFailure, Finished, Local, Needs, Node, Observation, ProbeEnd, Seen, State,
 };
-use repmgr::types::{Lsn, RecoveryState, TimelineId};
+use repmgr::types::{Lsn, NodeId, RecoveryState, TimelineId};
 
+use crate::coroutine::Coroutine;
 use crate::invariants;
 use crate::network::CONNECT_TIMEOUT;
+use crate::original;
 use crate::world::{Event, World};
 
 /// An election that was won.
@@ -18,6 +20,8 @@ pub struct Decided {
     pub at: u64,
     /// When the primary was lost.
     pub lost: u64,
+    /// Which one.
+    pub upstream: Option<NodeId>,
     /// The records by which it was decided.
     pub records: Rc<crate::server::Metadata>,
 }
@@ -44,8 +48,6 @@ pub struct Daemon {
     pub in_state_since: u64,
     /// Turns within the current second.
     pub busy: (u64, u64),
-    /// The election that is being acted on.
-    pub decided: Option<Decided>,
 }
 
 fn nothing_seen() -> Observation {
@@ -63,15 +65,26 @@ fn nothing_seen() -> Observation {
 
 impl World {
     pub fn daemon_up(&mut self, host: usize) {
-        if self.hosts[host].daemon.is_some() || self.hosts[host].server.destroyed {
+        if self.generation(host).is_some() || self.hosts[host].server.destroyed {
             return;
         }
-        if !self.hosts[host].server.serves(self.now) && self.random.chance(90) {
+        let needs_server = self.hosts[host].runs_original || self.random.chance(90);
+        if !self.hosts[host].server.serves(self.now) && needs_server {
             self.at(3000, Event::DaemonUp { host });
             return;
         }
         self.next_generation += 1;
         let generation = self.next_generation;
+        self.hosts[host].decided = None;
+        let own = self.hosts[host].id;
+        if self.hosts[host].runs_original {
+            self.hosts[host].original = Some(Coroutine::new(generation, |port| original::run(port, own)));
+            let memory = &mut self.hosts[host].server.memory;
+            memory.node_id_set = true;
+            memory.pid = Some(generation);
+            self.log(|| format!("original daemon of node {} starts", host + 1));
+            return self.run_program(host, generation);
+        }
         self.hosts[host].daemon = Some(Daemon {
             generation,
             token: 0,
@@ -86,7 +99,6 @@ impl World {
             own_record: None,
             in_state_since: self.now,
             busy: (0, 0),
-            decided: None,
         });
         // What a daemon that died had disabled.
         self.hosts[host].server.receiver_held = false;
@@ -102,6 +114,7 @@ impl World {
     /// It dies without a word; its process id stays where it was published.
     pub fn daemon_down(&mut self, host: usize) {
         self.hosts[host].daemon = None;
+        self.hosts[host].original = None;
         self.hosts[host].frozen_until = 0;
     }
 
@@ -436,6 +449,9 @@ impl World {
     }
 
     pub fn deliver_result(&mut self, host: usize, generation: u64, result: Finished) {
+        if self.hosts[host].original.is_some() {
+            return self.finish_program(host, generation, result);
+        }
         let Some(daemon) = &mut self.hosts[host].daemon else {
             return;
         };

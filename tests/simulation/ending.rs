@@ -43,7 +43,7 @@ pub fn heal(world: &mut World) {
         }
         if down && !world.hosts[host].server.destroyed {
             world.server_up(host);
-        } else if world.hosts[host].daemon.is_none() {
+        } else if world.generation(host).is_none() {
             world.at(1000, Event::DaemonUp { host });
         }
     }
@@ -181,6 +181,7 @@ fn one(world: &mut World, primary: usize) {
     let id = world.hosts[primary].id;
     let state = world.hosts[primary].daemon.as_ref().map(|daemon| daemon.state.clone());
     match state {
+        _ if world.hosts[primary].runs_original => {}
         Some(state) if matches!(state.mode, Mode::Primary(PrimaryPhase::Normal)) => {}
         Some(state) => {
             return world.fail(format!(
@@ -194,6 +195,12 @@ fn one(world: &mut World, primary: usize) {
     for host in 0..world.hosts.len() {
         let server = &world.hosts[host].server;
         if host == primary || server.destroyed {
+            continue;
+        }
+        if world.hosts[host].runs_original {
+            if world.generation(host).is_none() || !(server.witness || leads_to(world, host, primary)) {
+                world.attribute("one was not well in the end");
+            }
             continue;
         }
         // A manual one does not follow, and begins anew as often as it is degraded for too long.

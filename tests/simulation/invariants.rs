@@ -19,7 +19,10 @@ pub const PREMISES: &[&str] = &[
     "a node is to follow",
     "a promotion is claimed",
     "a second promotion from one timeline",
+    "one of ours is promoted in a mixed cluster",
+    "an original is promoted in a mixed cluster",
     "the lost primary alone is replaced by the best",
+    "the lost primary of a mixed cluster is replaced",
     "a healed cluster is well",
 ];
 
@@ -81,18 +84,15 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
     if rule == Rule::ElectionWon {
         check_majority(world, seen, &decision.next, &label);
         let records = Rc::clone(&world.hosts[host].server.metadata);
-        if let Some(daemon) = &mut world.hosts[host].daemon {
-            daemon.decided = Some(Decided {
-                at: now,
-                lost: before.lost_at.map_or(now, |at| at.as_millis() as u64),
-                records,
-            });
-        }
+        world.hosts[host].decided = Some(Decided {
+            at: now,
+            lost: before.lost_at.map_or(now, |at| at.as_millis() as u64),
+            upstream: before.upstream,
+            records,
+        });
     }
-    if rule == Rule::ToldToPromote
-        && let Some(daemon) = &mut world.hosts[host].daemon
-    {
-        daemon.decided = None;
+    if rule == Rule::ToldToPromote {
+        world.hosts[host].decided = None;
     }
     let exits = decision.actions.iter().any(|action| matches!(action, Action::Exit(_)));
     if exits && !matches!(rule, Rule::NotRegistered | Rule::DegradedTooLong) {
@@ -191,6 +191,13 @@ fn check_majority(world: &mut World, seen: &Observation, state: &State, label: &
 /// Two servers that left the same timeline by daemons' elections, although the two nodes could see each other
 /// all the while and went by the same records.
 pub fn check_promotion(world: &mut World, promotion: &Promotion) {
+    if world.hosts.iter().any(|host| host.runs_original) {
+        world.premise(if promotion.original {
+            "an original is promoted in a mixed cluster"
+        } else {
+            "one of ours is promoted in a mixed cluster"
+        });
+    }
     let second = |other: &Promotion| other.parent == promotion.parent && other.host != promotion.host;
     if world.promotions.iter().any(second) {
         world.premise("a second promotion from one timeline");
@@ -205,10 +212,14 @@ pub fn check_promotion(world: &mut World, promotion: &Promotion) {
             && world.last_cut[other.host][promotion.host] < since
             && world.last_cut[promotion.host][other.host] < since
             && other.records.nodes == promotion.records.nodes
-            && attached(world, other) == attached(world, promotion)
-            && attached(world, promotion).is_some()
+            && counted(world, other)
+            && counted(world, promotion)
+            && other.upstream == promotion.upstream
     });
-    if let Some(other) = clash {
+    if let Some(other) = clash.cloned() {
+        if promotion.original || other.original {
+            return check_mixed_promotion(world, &other, promotion);
+        }
         let text = format!(
             "nodes {} (decided at {:.3}) and {} (decided at {:.3}) are both promoted from one timeline and saw each other",
             other.host + 1,
@@ -220,9 +231,31 @@ pub fn check_promotion(world: &mut World, promotion: &Promotion) {
     }
 }
 
-/// The upstream by which the others count this node among the voters.
-fn attached(world: &World, promotion: &Promotion) -> Option<repmgr::types::NodeId> {
+/// Originals neither announce nor hold back, so two of them, or one and one of ours that decides at the same moment,
+/// cannot be kept apart. One of ours must not be promoted beside an original that was the primary already.
+fn check_mixed_promotion(world: &mut World, other: &Promotion, promotion: &Promotion) {
+    if promotion.original && other.original {
+        return world.attribute("two of them were promoted from one timeline");
+    }
+    let seen = other.promoted < promotion.decided;
+    if !promotion.original && seen {
+        world.fail(format!(
+            "node {} (decided at {:.3}) is promoted beside the original on node {}, a primary since {:.3}",
+            promotion.host + 1,
+            promotion.decided as f64 / 1000.0,
+            other.host + 1,
+            other.promoted as f64 / 1000.0,
+        ));
+    } else if seen {
+        world.attribute("one was promoted beside one of ours that was the primary");
+    } else {
+        world.attribute("one was promoted while one of ours was");
+    }
+}
+
+/// Whether the others count this node among the voters on the lost primary.
+fn counted(world: &World, promotion: &Promotion) -> bool {
     let own = world.hosts[promotion.host].id;
-    let node = promotion.records.nodes.iter().find(|node| node.id == own)?;
-    node.upstream.filter(|_| node.active)
+    let mut records = promotion.records.nodes.iter();
+    records.any(|node| node.id == own && node.active && node.upstream.is_some() && node.upstream == promotion.upstream)
 }

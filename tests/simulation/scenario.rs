@@ -65,6 +65,8 @@ struct Shared {
     /// Only the primary is lost, for good, and everything else works.
     clean: bool,
     consensus: bool,
+    /// Some nodes run the original.
+    mixed: bool,
     disconnect_receivers: bool,
 }
 
@@ -75,6 +77,7 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
     let shared = Shared {
         clean: random.chance(20),
         consensus: random.chance(30),
+        mixed: random.chance(25),
         disconnect_receivers: random.chance(20),
     };
     let witness = count >= 3 && random.chance(35);
@@ -146,6 +149,9 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
             },
             settings,
             daemon: None,
+            runs_original: shared.mixed && random.chance(50),
+            original: None,
+            decided: None,
             promote: Command::Works,
             follow: Command::Works,
             validation_rejects: false,
@@ -172,6 +178,7 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
         fired: BTreeMap::new(),
         inflicted: BTreeMap::new(),
         premises: BTreeMap::new(),
+        attributed: BTreeMap::new(),
         promotions: Vec::new(),
         trace,
         failures: Vec::new(),
@@ -199,7 +206,7 @@ pub fn run_part(seed: u64, trace: bool, kept: Option<&[usize]>) -> World {
         }
     }
     if shared.clean {
-        clean_loss(&mut world);
+        clean_loss(&mut world, &shared);
     } else {
         trouble(&mut world, kept);
     }
@@ -208,7 +215,7 @@ pub fn run_part(seed: u64, trace: bool, kept: Option<&[usize]>) -> World {
 
 /// The primary is lost at one moment, and nothing else: the node that ranks best must be promoted, and the
 /// others must follow it.
-fn clean_loss(world: &mut World) {
+fn clean_loss(world: &mut World, shared: &Shared) {
     world.run_until(20_000);
     let silent = world.random.chance(50);
     world.hosts[0].server.destroyed = true;
@@ -220,7 +227,14 @@ fn clean_loss(world: &mut World) {
     }
     let promoted: Vec<usize> = world.promotions.iter().map(|promotion| promotion.host).collect();
     let expected: Vec<usize> = winner.into_iter().collect();
-    if promoted != expected {
+    let slow = expected.iter().any(|host| world.hosts[*host].runs_original);
+    if promoted != expected && slow && promoted.len() < 2 {
+        // With its consensus it gives up, or its attempts last longer than anybody waits.
+        world.attribute("the best one did not act in time");
+        if promoted.is_empty() {
+            return;
+        }
+    } else if promoted != expected {
         world.fail(format!(
             "lost primary alone: expected {expected:?} to be promoted, got {promoted:?}"
         ));
@@ -228,6 +242,9 @@ fn clean_loss(world: &mut World) {
     }
     if !expected.is_empty() {
         world.premise("the lost primary alone is replaced by the best");
+        if shared.mixed {
+            world.premise("the lost primary of a mixed cluster is replaced");
+        }
         settled(world);
     }
 }

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use repmgr::failover::{ConnectFailure, Finished, Node, Notification, ProbeEnd, Rule, Settings};
 use repmgr::types::NodeId;
 
-use crate::daemon::Daemon;
+use crate::coroutine::Coroutine;
+use crate::daemon::{Daemon, Decided};
 use crate::faults::Fault;
 use crate::random::Random;
 use crate::server::{Metadata, Server};
@@ -106,6 +107,11 @@ pub struct Host {
     pub server: Server,
     pub settings: Settings,
     pub daemon: Option<Daemon>,
+    /// Whether the daemons of this host are those of the original, and the one that runs.
+    pub runs_original: bool,
+    pub original: Option<Coroutine>,
+    /// The election that is being acted on.
+    pub decided: Option<Decided>,
     pub promote: Command,
     pub follow: Command,
     pub validation_rejects: bool,
@@ -122,8 +128,13 @@ pub struct Host {
 pub struct Promotion {
     pub host: usize,
     pub decided: u64,
-    /// When the primary was lost.
+    /// When the server left recovery.
+    pub promoted: u64,
+    /// The primary that was lost, and when.
+    pub upstream: Option<NodeId>,
     pub lost: u64,
+    /// Whether its daemon is one of the original.
+    pub original: bool,
     /// The branch that it left.
     pub parent: u64,
     /// The records by which the election was decided.
@@ -156,6 +167,8 @@ pub struct World {
     pub inflicted: BTreeMap<&'static str, u64>,
     /// How often the premise of each invariant was reached.
     pub premises: BTreeMap<&'static str, u64>,
+    /// What originals did that we would not have done, or could not prevent.
+    pub attributed: BTreeMap<&'static str, u64>,
     pub promotions: Vec<Promotion>,
     pub trace: bool,
     pub failures: Vec<String>,
@@ -177,7 +190,9 @@ impl World {
 
     /// The process that a host's daemon is now.
     pub fn generation(&self, host: usize) -> Option<u64> {
-        self.hosts[host].daemon.as_ref().map(|daemon| daemon.generation)
+        let host = &self.hosts[host];
+        let ours = host.daemon.as_ref().map(|daemon| daemon.generation);
+        ours.or(host.original.as_ref().map(|original| original.generation))
     }
 
     pub fn log(&self, text: impl FnOnce() -> String) {
@@ -189,6 +204,17 @@ impl World {
     /// Counts that there was something for an invariant to hold.
     pub fn premise(&mut self, invariant: &'static str) {
         *self.premises.entry(invariant).or_default() += 1;
+    }
+
+    /// Counts what an original is to blame for.
+    pub fn attribute(&mut self, what: &'static str) {
+        *self.attributed.entry(what).or_default() += 1;
+    }
+
+    /// A node's record as a server has it.
+    pub fn record_on(&self, host: usize, id: NodeId) -> Option<Node> {
+        let nodes = &self.hosts[host].server.metadata.nodes;
+        nodes.iter().find(|node| node.id == id).cloned()
     }
 
     pub fn fail(&mut self, text: String) {
