@@ -1,0 +1,153 @@
+//! What daemons cost while nothing happens, and how long nobody can write when
+//! a primary is lost.
+
+use std::time::{Duration, Instant};
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::Bench;
+use crate::commands::measure;
+use crate::comparison::{Comparison, Goal};
+use crate::support::hosts::Hosts;
+use crate::writers::Writers;
+
+/// How long nothing happens.
+const QUIET: Duration = Duration::from_secs(60);
+/// What a look at a server finds: transactions since its start, connections of others.
+const LOOK: &str = "SELECT pg_stat_clear_snapshot(), \
+     (SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = 'repmgr') || ' ' || \
+     (SELECT count(*) FROM pg_stat_activity WHERE datname = 'repmgr' AND pid <> pg_backend_pid())";
+
+/// What the daemon of a node and its server show at one time.
+struct Reading {
+    cpu: f64,
+    resident: f64,
+    transactions: f64,
+    connections: f64,
+}
+
+impl Reading {
+    fn of(hosts: &Hosts, id: u32) -> Reading {
+        let pid = hosts.node(id).daemon_pid().expect("a daemon");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its times");
+        let after_name = stat.rsplit(')').next().expect("its state");
+        // proc(5): utime and stime are the fields 14 and 15, and its name is the second.
+        let times: Vec<f64> = after_name.split_whitespace().skip(11).take(2).map(number).collect();
+        let tick = sysconf(SysconfVar::CLK_TCK).ok().flatten().expect("the clock's ticks");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its memory");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.and_then(|text| text.split_whitespace().next()).map(number);
+        let answer = hosts.node(id).server.query(LOOK);
+        let seen: Vec<f64> = answer.trim_start_matches('|').split(' ').map(number).collect();
+        Reading {
+            cpu: times.iter().sum::<f64>() / number(&tick.to_string()),
+            resident: resident.expect("its memory") / 1024.0,
+            transactions: seen[0],
+            connections: seen[1],
+        }
+    }
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+}
+
+/// All daemons of both run side by side for a minute in which nothing happens.
+pub fn standing_by(bench: &mut Bench) {
+    for hosts in [&mut bench.ours, &mut bench.original] {
+        for id in 1..=3 {
+            let node = hosts.node_mut(id);
+            node.write_config(&node.automatic_failover());
+            node.start_daemon();
+        }
+    }
+    let ids = [1, 2, 3];
+    let read = |hosts: &Hosts| ids.map(|id| Reading::of(hosts, id));
+    // What they do when they begin is over when all of them have found their upstream.
+    for hosts in [&bench.ours, &bench.original] {
+        for id in ids {
+            crate::support::eventually("the daemon monitors", || {
+                hosts.node(id).daemon_log().contains("monitoring").then_some(())
+            });
+        }
+    }
+    let begin = Instant::now();
+    let before = [read(&bench.ours), read(&bench.original)];
+    std::thread::sleep(QUIET);
+    let after = [read(&bench.ours), read(&bench.original)];
+    let minutes = begin.elapsed().as_secs_f64() / 60.0;
+    let names = ["primary", "standby 2", "standby 3"];
+    for (at, name) in names.iter().enumerate() {
+        let values = |pick: &dyn Fn(&Reading, &Reading) -> f64| {
+            [0, 1].map(|side: usize| vec![pick(&before[side][at], &after[side][at])])
+        };
+        let rows: [(&str, [Vec<f64>; 2]); 4] = [
+            (
+                "processor time a minute",
+                values(&|from, to| (to.cpu - from.cpu) / minutes),
+            ),
+            ("resident memory (MiB)", values(&|_, to| to.resident)),
+            (
+                "transactions a minute",
+                values(&|from, to| (to.transactions - from.transactions) / minutes),
+            ),
+            ("open connections", values(&|_, to| to.connections)),
+        ];
+        for (what, [ours, original]) in rows {
+            bench.add(Comparison {
+                title: format!("daemon, {name}: {what}"),
+                goal: Goal::Part(1.0),
+                ours,
+                original,
+            });
+        }
+    }
+}
+
+/// The primary's server is killed; then, when that has rejoined, the host of the next primary is switched off.
+pub fn lost_primaries(bench: &mut Bench) {
+    let mut killed = Comparison::new("failover, server killed: write outage", Goal::Limit(3.0));
+    let mut switched_off = Comparison::new("failover, host switched off: write outage", Goal::Limit(5.0));
+    for (hosts, killed, switched_off) in [
+        (&bench.ours, &mut killed.ours, &mut switched_off.ours),
+        (&bench.original, &mut killed.original, &mut switched_off.original),
+    ] {
+        let lost = primary(hosts);
+        let writers = Writers::start(hosts);
+        hosts.node(lost).server.kill();
+        killed.push(writers.outage());
+        rejoin(hosts, lost);
+        let writers = Writers::start(hosts);
+        hosts.power_off(primary(hosts));
+        switched_off.push(writers.outage());
+    }
+    bench.add(killed);
+    bench.add(switched_off);
+}
+
+fn primary(hosts: &Hosts) -> u32 {
+    let is_primary = |id: &u32| {
+        hosts
+            .node(*id)
+            .server
+            .try_query("SELECT pg_is_in_recovery()")
+            .as_deref()
+            == Ok("f")
+    };
+    (1..=3).find(is_primary).expect("a primary")
+}
+
+/// A lost primary becomes a standby of the new one.
+fn rejoin(hosts: &Hosts, lost: u32) {
+    let new = primary(hosts);
+    let conninfo = hosts.node(new).server.conninfo();
+    measure(
+        hosts,
+        lost,
+        &["node", "rejoin", "-d", &conninfo, "--force-rewind"],
+        &[0],
+    );
+    for standby in (1..=3).filter(|id| *id != new) {
+        hosts.wait_streaming(new, standby);
+    }
+}
