@@ -47,7 +47,7 @@ impl Comparison {
             Goal::Limit(limit) => format!("{limit:.1}"),
         };
         format!(
-            "{:<44} {}   {}   {:>5.2}   {:<10} {}",
+            "{:<56} {}   {}   {:>5.2}   {:<10} {}",
             self.title,
             shown(&self.ours),
             shown(&self.original),
@@ -61,7 +61,7 @@ impl Comparison {
 /// The heading above the lines.
 pub fn heading() -> String {
     format!(
-        "{:<44} {:>19}   {:>19}   {:>5}   goal",
+        "{:<56} {:>19}   {:>19}   {:>5}   goal",
         "seconds, if nothing else is said", "ours min/median", "original min/median", "ratio"
     )
 }

@@ -8,6 +8,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use crate::Bench;
 use crate::commands::measure;
 use crate::comparison::{Comparison, Goal};
+use crate::support::eventually;
 use crate::support::hosts::Hosts;
 use crate::writers::Writers;
 
@@ -63,21 +64,32 @@ pub fn standing_by(bench: &mut Bench) {
     }
     let ids = [1, 2, 3];
     let read = |hosts: &Hosts| ids.map(|id| Reading::of(hosts, id));
-    // What they do when they begin is over when all of them have found their upstream.
+    // What they do when they begin is over when the standbys have seen their upstream.
+    let monitors = "SELECT NOT pg_is_in_recovery() OR repmgr.get_upstream_last_seen() >= 0";
     for hosts in [&bench.ours, &bench.original] {
-        for id in ids {
-            crate::support::eventually("the daemon monitors", || {
-                hosts.node(id).daemon_log().contains("monitoring").then_some(())
+        for node in &hosts.nodes {
+            eventually("the daemon monitors", || {
+                (node.server.query(monitors) == "t").then_some(())
             });
         }
     }
     let begin = Instant::now();
     let before = [read(&bench.ours), read(&bench.original)];
-    std::thread::sleep(QUIET);
+    let mut connections: [[Vec<f64>; 3]; 2] = Default::default();
+    while begin.elapsed() < QUIET {
+        std::thread::sleep(QUIET / 12);
+        for (hosts, seen) in [&bench.ours, &bench.original].into_iter().zip(&mut connections) {
+            for (id, seen) in ids.into_iter().zip(seen) {
+                seen.push(Reading::of(hosts, id).connections);
+            }
+        }
+    }
     let after = [read(&bench.ours), read(&bench.original)];
     let minutes = begin.elapsed().as_secs_f64() / 60.0;
-    let names = ["primary", "standby 2", "standby 3"];
-    for (at, name) in names.iter().enumerate() {
+    let leading = primary(&bench.ours);
+    assert_eq!(leading, primary(&bench.original), "the same node leads both clusters");
+    for (at, id) in ids.into_iter().enumerate() {
+        let name = if id == leading { "primary" } else { "standby" };
         let values = |pick: &dyn Fn(&Reading, &Reading) -> f64| {
             [0, 1].map(|side: usize| vec![pick(&before[side][at], &after[side][at])])
         };
@@ -91,11 +103,14 @@ pub fn standing_by(bench: &mut Bench) {
                 "transactions a minute",
                 values(&|from, to| (to.transactions - from.transactions) / minutes),
             ),
-            ("open connections", values(&|_, to| to.connections)),
+            (
+                "open connections",
+                [connections[0][at].clone(), connections[1][at].clone()],
+            ),
         ];
         for (what, [ours, original]) in rows {
             bench.add(Comparison {
-                title: format!("daemon, {name}: {what}"),
+                title: format!("daemon of the {name} (node {id}): {what}"),
                 goal: Goal::Part(1.0),
                 ours,
                 original,
@@ -141,12 +156,15 @@ fn primary(hosts: &Hosts) -> u32 {
 fn rejoin(hosts: &Hosts, lost: u32) {
     let new = primary(hosts);
     let conninfo = hosts.node(new).server.conninfo();
-    measure(
-        hosts,
-        lost,
-        &["node", "rejoin", "-d", &conninfo, "--force-rewind"],
-        &[0],
-    );
+    let rewind = [
+        "node",
+        "rejoin",
+        "-d",
+        &conninfo,
+        "--force-rewind",
+        "--config-files=postgresql.conf",
+    ];
+    measure(hosts, lost, &rewind, &[0]);
     for standby in (1..=3).filter(|id| *id != new) {
         hosts.wait_streaming(new, standby);
     }
