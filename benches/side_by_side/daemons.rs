@@ -155,7 +155,11 @@ fn primary(hosts: &Hosts) -> u32 {
 /// A lost primary becomes a standby of the new one.
 fn rejoin(hosts: &Hosts, lost: u32) {
     let new = primary(hosts);
-    let conninfo = hosts.node(new).server.conninfo();
+    let server = &hosts.node(new).server;
+    eventually("the new primary is recorded", || {
+        (hosts.node(new).record_on(server, "type") == "primary").then_some(())
+    });
+    let conninfo = server.conninfo();
     let rewind = [
         "node",
         "rejoin",
