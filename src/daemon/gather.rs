@@ -90,8 +90,6 @@ pub async fn gather(beginning: &Beginning<'_>, peers: &mut Peers, probes: &mut P
             None => LocalAnswer::default(),
         }
     };
-    // The record is read after the probe where both use one connection: an answer that takes its time must not
-    // make those behind it late.
     let shared = primary.filter(|primary| needs.upstream == Some(primary.node_id));
     if let Some(upstream) = upstream {
         probes.start(config, upstream, peers.kept(upstream), now);
@@ -100,9 +98,6 @@ pub async fn gather(beginning: &Beginning<'_>, peers: &mut Peers, probes: &mut P
         if upstream.is_some() {
             probes.first(needs.patience).await;
         }
-        let connection = probes.connection(shared?.node_id)?;
-        let record = tokio::time::timeout(OWN_RECORD, own_record(connection, identity.node));
-        record.await.ok().flatten()
     };
     let on_primary = async {
         match primary {
@@ -119,8 +114,21 @@ pub async fn gather(beginning: &Beginning<'_>, peers: &mut Peers, probes: &mut P
             .iter()
             .map(|node| ask_other(node, peers.kept(node), own.zip(own_connection.as_deref()))),
     );
-    let (local, shared_record, (primary_connection, own_on_primary), others) =
-        tokio::join!(local, probe, on_primary, others);
+    let (local, (), (primary_connection, own_on_primary), others) = tokio::join!(local, probe, on_primary, others);
+    // The probe's connection is asked only where it matters, and behind the probe: an answer that takes its time
+    // must not make those behind it late.
+    let own_now = local.records.iter().flatten().find(|own| own.node_id == identity.node);
+    let moved = own_now.is_some_and(|own| state.is_moved(&Node::from(own)));
+    let shared_record = match shared
+        .filter(|_| moved)
+        .and_then(|primary| probes.connection(primary.node_id))
+    {
+        Some(connection) => {
+            let asked = own_record(connection, identity.node);
+            tokio::time::timeout(OWN_RECORD, asked).await.ok().flatten()
+        }
+        None => None,
+    };
 
     if let Some(own) = own {
         peers.keep(own, local.connection);
@@ -202,18 +210,14 @@ async fn ask_local(own: &NodeRecord, kept: Kept, pid: Option<i32>) -> LocalAnswe
         Ok(connection) => connection,
         Err(error) => return LocalAnswer::without(error),
     };
-    let (answer, records) = tokio::join!(questions::local(&connection, own.node_id, pid), nodes::all(&connection));
-    let local = match answer {
-        Ok(answer) => answer,
-        Err(error) => return LocalAnswer::without(error),
-    };
-    LocalAnswer {
-        connection: Some(connection),
-        local,
-        records: records
-            .map_err(|error| crate::warning!("could not read the node records from the local server: {error}"))
-            .ok(),
-        error: None,
+    match questions::local(&connection, own.node_id, pid).await {
+        Ok((local, records)) => LocalAnswer {
+            connection: Some(connection),
+            local,
+            records,
+            error: None,
+        },
+        Err(error) => LocalAnswer::without(error),
     }
 }
 

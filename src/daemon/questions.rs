@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use crate::failover::{Answer, ConnectFailure, Local, Notification, Seen};
 use crate::metadata::substitute::{self, Mark};
-use crate::metadata::{Means, NodeRecord, means};
+use crate::metadata::{Means, NodeRecord, means, nodes};
 use crate::postgres::{Connection, QueryError};
 use crate::types::{Lsn, NodeId, NodeType, RecoveryState, TimelineId};
 
 /// What the own server says of itself. It should know `pid` as the process of this node's daemon; `None` if none is
-/// published. The session that asks becomes the daemon's presence there.
-pub async fn local(connection: &Connection, own: NodeId, pid: Option<i32>) -> Result<Local, QueryError> {
+/// published. The session that asks becomes the daemon's presence there. In the same query its node records; `None`
+/// if those cannot be read.
+pub async fn local(
+    connection: &Connection,
+    own: NodeId,
+    pid: Option<i32>,
+) -> Result<(Local, Option<Vec<NodeRecord>>), QueryError> {
     let means = means::of(connection).await?;
     let (told, paused, serves, published) = match means {
         Means::Library => (
@@ -26,8 +31,8 @@ pub async fn local(connection: &Connection, own: NodeId, pid: Option<i32>) -> Re
             substitute::OWN_MARK,
         ),
     };
-    let sql = format!(
-        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_receive_lsn(), \
+    let expressions = format!(
+        "pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_receive_lsn(), \
          CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END, \
          (SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.max(last_msg_receipt_time)) \
           FROM pg_catalog.pg_stat_wal_receiver), \
@@ -35,7 +40,14 @@ pub async fn local(connection: &Connection, own: NodeId, pid: Option<i32>) -> Re
          pg_catalog.date_part('epoch', pg_catalog.current_setting('recovery_min_apply_delay')::interval), {}",
         means::be_present(own)
     );
-    let row = connection.query_one(&sql, &[]).await?;
+    let (row, records) = match nodes::all_beside(connection, &expressions).await {
+        Ok((row, records)) => (row, Some(records)),
+        Err(QueryError::Server(error)) => {
+            crate::warning!("could not read the node records from the local server: {error}");
+            (connection.query_one(&format!("SELECT {expressions}"), &[]).await?, None)
+        }
+        Err(error) => return Err(error),
+    };
     let told: Option<i64> = row.get(4);
     let paused: Option<bool> = row.get(5);
     let published: Option<String> = row.get(8);
@@ -60,7 +72,7 @@ pub async fn local(connection: &Connection, own: NodeId, pid: Option<i32>) -> Re
             )
         }
     };
-    Ok(Local {
+    let local = Local {
         recovery: recovery(row.get(0)),
         receive_lsn: row.get::<_, Option<Lsn>>(1),
         replay_paused: Answer::from(row.get::<_, Option<bool>>(2)),
@@ -71,7 +83,8 @@ pub async fn local(connection: &Connection, own: NodeId, pid: Option<i32>) -> Re
         voting_term: row.get(6),
         registered: Answer::from(Some(registered)),
         library: Answer::from(Some(means == Means::Library)),
-    })
+    };
+    Ok((local, records))
 }
 
 /// What another node says of itself. Without an answer about its daemon at least whether it is in recovery.

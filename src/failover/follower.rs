@@ -422,12 +422,15 @@ impl Turn<'_> {
 
     /// The upstream that the own record names since it has changed, confirmed by the primary's copy if that was read.
     pub(super) fn moved_record(&mut self) -> Option<Option<NodeId>> {
-        let recorded = self.own()?.upstream;
-        if self.next.local != LocalServer::Up || recorded == self.next.recorded_upstream {
+        let own = self.own()?.clone();
+        let recorded = own.upstream;
+        if self.next.local != LocalServer::Up {
             return None;
         }
-        if recorded == self.next.upstream {
-            self.next.recorded_upstream = recorded;
+        if !self.next.is_moved(&own) {
+            if recorded == self.next.upstream {
+                self.next.recorded_upstream = recorded;
+            }
             return None;
         }
         let stale = self

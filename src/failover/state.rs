@@ -407,6 +407,12 @@ impl State {
         }
     }
 
+    /// Whether the own record names another upstream than the one that is watched and than it did when that began.
+    /// Only then the primary's copy of it matters.
+    pub fn is_moved(&self, own: &Node) -> bool {
+        own.upstream != self.recorded_upstream && own.upstream != self.upstream
+    }
+
     /// Whether the upstream is registered as a standby, that is, this node is cascaded.
     pub fn upstream_is_standby(&self) -> bool {
         self.upstream

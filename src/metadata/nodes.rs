@@ -77,18 +77,24 @@ const COLUMNS: &str = "n.node_id, n.upstream_node_id, n.active, n.node_name, n.t
                        n.conninfo, n.repluser::text, n.slot_name, n.config_file";
 
 fn record(row: &Row) -> NodeRecord {
+    record_behind(row, 0)
+}
+
+/// A record in a row that begins with `others` columns of something else.
+fn record_behind(row: &Row, others: usize) -> NodeRecord {
+    let at = |column: usize| others + column;
     NodeRecord {
-        node_id: NodeId(row.get(0)),
-        upstream_node_id: row.get::<_, Option<i32>>(1).map(NodeId),
-        active: row.get(2),
-        node_name: row.get(3),
-        node_type: NodeType::from_word(row.get(4)),
-        location: row.get(5),
-        priority: row.get(6),
-        conninfo: row.get(7),
-        repluser: row.get(8),
-        slot_name: row.get::<_, Option<String>>(9).filter(|name| !name.is_empty()),
-        config_file: row.get(10),
+        node_id: NodeId(row.get(at(0))),
+        upstream_node_id: row.get::<_, Option<i32>>(at(1)).map(NodeId),
+        active: row.get(at(2)),
+        node_name: row.get(at(3)),
+        node_type: NodeType::from_word(row.get(at(4))),
+        location: row.get(at(5)),
+        priority: row.get(at(6)),
+        conninfo: row.get(at(7)),
+        repluser: row.get(at(8)),
+        slot_name: row.get::<_, Option<String>>(at(9)).filter(|name| !name.is_empty()),
+        config_file: row.get(at(10)),
     }
 }
 
@@ -137,6 +143,22 @@ pub async fn active_namesake(
 /// All records by id.
 pub async fn all(connection: &Connection) -> Result<Vec<NodeRecord>, QueryError> {
     select(connection, "ORDER BY n.node_id", &[]).await
+}
+
+/// All records by id, and the values of SQL expressions in the same query. Each expression is evaluated once; the row
+/// begins with them.
+pub async fn all_beside(connection: &Connection, expressions: &str) -> Result<(Row, Vec<NodeRecord>), QueryError> {
+    // OFFSET keeps the expressions from being evaluated for every record.
+    let sql = format!(
+        "SELECT beside.*, {COLUMNS} FROM (SELECT {expressions} OFFSET 0) beside LEFT JOIN repmgr.nodes n ON TRUE \
+         ORDER BY n.node_id"
+    );
+    let rows = connection.query(&sql, &[]).await?;
+    let others = rows.first().map_or(0, |row| row.len() - COLUMNS.split(", ").count());
+    let are_there = rows.iter().filter(|row| row.get::<_, Option<i32>>(others).is_some());
+    let records = are_there.map(|row| record_behind(row, others)).collect();
+    let row = rows.into_iter().next();
+    Ok((row.ok_or_else(|| QueryError::Unexpected("no row".to_owned()))?, records))
 }
 
 /// All records that name `upstream` as their upstream, active or not, by id.
