@@ -145,7 +145,23 @@ pub fn witness_up(cluster: &Cluster, id: u32) {
     node.server.start();
     node.create_role();
     let primary = cluster.node(1).server.conninfo();
-    node.repmgr_ok(&["-d", &primary, "witness", "register"]);
+    let register = ["-d", &primary, "witness", "register"];
+    let more: &[&str] = if is_bare(node) { &["--without-library"] } else { &[] };
+    node.repmgr_ok(&[&register[..], more].concat());
+}
+
+fn is_bare(node: &Node) -> bool {
+    std::ptr::eq(node.server.stage, stage::bare())
+}
+
+/// A query for the node that the daemon of a server watches.
+fn watched_node(node: &Node) -> &'static str {
+    if is_bare(node) {
+        "SELECT substring(application_name from ' up=([0-9]+)') FROM pg_stat_activity \
+         WHERE application_name LIKE 'repmgrd pid=%'"
+    } else {
+        "SELECT repmgr.get_upstream_node_id()"
+    }
 }
 
 /// Starts all daemons, the primary's first, and waits until each watches.
@@ -223,7 +239,7 @@ pub fn failed_over(cluster: &mut Cluster, lost: u32, winner: u32, followers: &[u
     event(cluster, winner, winner, "repmgrd_failover_promote");
     for follower in followers {
         if record(cluster, winner, *follower, "type") == "witness" {
-            let upstream = "SELECT repmgr.get_upstream_node_id()";
+            let upstream = watched_node(cluster.node(*follower));
             answers(cluster, *follower, upstream, &winner.to_string());
         } else {
             receives(cluster, *follower, winner);
@@ -257,8 +273,8 @@ pub fn watches_upstream(cluster: &mut Cluster, id: u32, upstream: u32) {
         }
         // Without a library nobody can be asked this way.
         let server = &cluster.node(id).server;
-        let bare = std::ptr::eq(server.stage, stage::bare())
-            || server.try_query("SELECT repmgr.get_local_node_id()").as_deref() == Ok("");
+        let bare =
+            is_bare(cluster.node(id)) || server.try_query("SELECT repmgr.get_local_node_id()").as_deref() == Ok("");
         (bare || server.try_query(&seen).as_deref() == Ok("t")).then_some(())
     });
 }

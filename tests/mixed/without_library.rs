@@ -3,10 +3,11 @@
 use std::process::Stdio;
 
 use crate::mix::{
-    Make, ORIGINAL, OURS, cluster, daemons_up, failed_over, primary_up, receives, standby_up, term, watched, watches,
+    Make, ORIGINAL, OURS, answers, cluster, daemons_up, failed_over, primary_up, receives, record, standby_up, term,
+    watched, watches, witness_up,
 };
 use crate::support::cluster::Cluster;
-use crate::support::{PATIENCE, stage, within};
+use crate::support::{PATIENCE, stage, user, within};
 
 fn refused(cluster: &Cluster, id: u32) {
     let node = cluster.node(id);
@@ -117,4 +118,37 @@ fn daemons_of_ours_with_and_without_the_library_fail_over() {
     failed_over(&mut cluster, 2, 3, &[4, 5]);
     assert_eq!(cluster.primaries(), [3]);
     assert_eq!(term(&cluster, 3), "3");
+}
+
+/// Standbys and witness without the library: the one vote that is refused is told to the others as it is with it.
+#[test]
+#[ignore = "make mixed"]
+fn a_refused_candidate_and_a_witness_without_the_library() {
+    let makes = [OURS, OURS.preferred().bare(), OURS.bare(), OURS.bare()];
+    let Some(mut cluster) = cluster("bare-rerun", &makes, "") else {
+        return;
+    };
+    let permission = cluster.folder.join("permission");
+    for (node, make) in cluster.nodes.iter().zip(makes) {
+        node.write_config(&format!(
+            "{}priority={}\nelection_rerun_interval=1\nwitness_sync_interval=1\n\
+             failover_validation_command='test -e {}'\n",
+            node.automatic_failover(),
+            make.priority,
+            permission.display()
+        ));
+    }
+    primary_up(&cluster);
+    standby_up(&cluster, 2, 1);
+    standby_up(&cluster, 3, 1);
+    witness_up(&cluster, 4);
+    daemons_up(&mut cluster);
+    cluster.node(1).server.kill();
+    let told = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4294967294";
+    answers(&cluster, 3, told, "t");
+    assert!(!cluster.node(2).server.is_primary() && !cluster.node(3).server.is_primary());
+    user::write(&permission, "");
+    failed_over(&mut cluster, 1, 2, &[3, 4]);
+    assert_eq!(record(&cluster, 2, 4, "upstream_node_id"), "2");
+    assert!(!cluster.node(3).server.is_primary());
 }
