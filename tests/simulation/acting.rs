@@ -112,6 +112,11 @@ impl World {
                 self.result(host, delay, Finished::Validation(CommandEnd::Exited(code)));
             }
             Action::Notify { nodes, value } => {
+                if value == Notification::RerunElection {
+                    for id in &nodes {
+                        self.hosts[host].told.entry(*id).or_insert(now);
+                    }
+                }
                 for id in nodes {
                     if let Some(to) = self.host_of(id) {
                         let delay = self.latency(host, to) * 2;

@@ -76,6 +76,7 @@ impl World {
         self.next_generation += 1;
         let generation = self.next_generation;
         self.hosts[host].decided = None;
+        self.hosts[host].told.clear();
         let own = self.hosts[host].id;
         if self.hosts[host].runs_original {
             self.hosts[host].original = Some(Coroutine::new(generation, |port| original::run(port, own)));
@@ -417,18 +418,8 @@ impl World {
         let decision = failover::step(&self.hosts[host].settings, &before, &seen);
         self.turns += 1;
         *self.fired.entry(decision.rule).or_default() += 1;
-        if self.trace && (before.name() != decision.next.name() || decision.actions.len() > 1) {
-            self.log(|| {
-                format!(
-                    "node {} {} -> {}: {}: {} {:?}",
-                    host + 1,
-                    before.name(),
-                    decision.next.name(),
-                    decision.rule.name(),
-                    decision.reason,
-                    decision.actions
-                )
-            });
+        if self.trace {
+            self.tell_decision(host, &before, &seen, &decision);
         }
         invariants::check_decision(self, host, &before, &seen, &decision);
         let wake_at = decision.wake_at.as_millis() as u64;

@@ -352,7 +352,7 @@ impl Fault {
 impl World {
     pub fn inflict(&mut self, fault: Fault) {
         *self.inflicted.entry(fault.kind()).or_default() += 1;
-        self.log(|| format!("{fault:?}"));
+        self.log(|| fault.tell());
         match fault {
             Fault::ServerCrash { host, back_after } => {
                 self.server_down(host, false);

@@ -7,6 +7,7 @@ use repmgr::failover::{
 };
 use repmgr::types::{NodeType, RecoveryState};
 
+use crate::ballots;
 use crate::daemon::Decided;
 use crate::world::{Promotion, World};
 
@@ -16,6 +17,12 @@ pub const PREMISES: &[&str] = &[
     "a transitional state lasts",
     "a node is to be promoted",
     "siblings are counted for a majority",
+    "a winner is elsewhere than the lost primary",
+    "a winner asks who still sees the primary",
+    "a winner has a WAL receiver",
+    "a better node is overtaken",
+    "a promotion is validated",
+    "an election follows the attempts",
     "a node is to follow",
     "a promotion is claimed",
     "a second promotion from one timeline",
@@ -82,7 +89,7 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
         check_right_to_promote(world, host, before, seen, decision, &label);
     }
     if rule == Rule::ElectionWon {
-        check_majority(world, seen, &decision.next, &label);
+        ballots::check_victory(world, host, before, seen, &decision.next, &label);
         let records = Rc::clone(&world.hosts[host].server.metadata);
         world.hosts[host].decided = Some(Decided {
             at: now,
@@ -98,13 +105,23 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
     if exits && !matches!(rule, Rule::NotRegistered | Rule::DegradedTooLong) {
         world.fail(format!("{label}: ends"));
     }
-    let follows = decision
-        .actions
-        .iter()
-        .any(|action| matches!(action, Action::RunFollowCommand(_)));
-    if follows {
-        world.premise("a node is to follow");
+    if before.lost_at.is_none() {
+        world.hosts[host].told.clear();
     }
+    if promotes {
+        ballots::check_validation(world, host, rule, seen, &label);
+    }
+    if rule == Rule::ElectionBegins && before.name() == "reconnecting" {
+        ballots::check_attempts(world, host, &decision.next, &label);
+    }
+    let target = decision.actions.iter().find_map(|action| match action {
+        Action::RunFollowCommand(target) => Some(*target),
+        _ => None,
+    });
+    if let Some(target) = target {
+        ballots::check_target(world, target, seen, &label);
+    }
+    let follows = target.is_some();
     if follows
         && (!world.hosts[host].settings.automatic
             || world.hosts[host].server.paused && seen.local.paused != repmgr::failover::Answer::No)
@@ -163,28 +180,6 @@ fn check_right_to_promote(
     if newest.as_ref().is_none_or(there) || seen.probes.iter().filter(ended).any(found_up) {
         let probes = &seen.probes;
         world.fail(format!("{label}: promotes although it saw the primary: {probes:?}"));
-    }
-}
-
-/// Counts the votes again, from the records and the answers alone.
-fn check_majority(world: &mut World, seen: &Observation, state: &State, label: &str) {
-    let Some(upstream) = state.upstream else {
-        return world.fail(format!("{label}: no upstream"));
-    };
-    let siblings = state.siblings(upstream);
-    let visible = siblings
-        .iter()
-        .filter(|id| seen.of(**id).is_some_and(|seen| seen.reached.is_ok()))
-        .count();
-    if !siblings.is_empty() {
-        world.premise("siblings are counted for a majority");
-    }
-    if !siblings.is_empty() && (visible + 1) * 2 <= siblings.len() + 1 {
-        world.fail(format!(
-            "{label}: {} of {} are no majority",
-            visible + 1,
-            siblings.len() + 1
-        ));
     }
 }
 

@@ -9,6 +9,7 @@
 //! of fault or the premise of an invariant never came up.
 
 mod acting;
+mod ballots;
 mod commands;
 mod coroutine;
 mod daemon;
@@ -21,6 +22,7 @@ mod random;
 mod scenario;
 mod server;
 mod shrinking;
+mod story;
 mod world;
 
 use std::collections::BTreeMap;

@@ -152,6 +152,7 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
             runs_original: shared.mixed && random.chance(50),
             original: None,
             decided: None,
+            told: BTreeMap::new(),
             promote: Command::Works,
             follow: Command::Works,
             validation_rejects: false,
@@ -196,6 +197,7 @@ pub fn run(seed: u64, trace: bool) -> World {
 /// Runs one seed with some of its faults only, by their number in time; `None` for all of them.
 pub fn run_part(seed: u64, trace: bool, kept: Option<&[usize]>) -> World {
     let (mut world, shared) = cluster(seed, trace);
+    world.introduce();
     world.at(0, Event::Wal);
     for host in 0..world.hosts.len() {
         let delay = world.random.between(0, 5000);

@@ -112,6 +112,8 @@ pub struct Host {
     pub original: Option<Coroutine>,
     /// The election that is being acted on.
     pub decided: Option<Decided>,
+    /// When its daemon first told others to hold back, each for this loss.
+    pub told: BTreeMap<NodeId, u64>,
     pub promote: Command,
     pub follow: Command,
     pub validation_rejects: bool,
@@ -196,7 +198,7 @@ impl World {
     }
 
     pub fn log(&self, text: impl FnOnce() -> String) {
-        if self.trace {
+        if self.tells() {
             println!("{:>8.3}  {}", self.now as f64 / 1000.0, text());
         }
     }
