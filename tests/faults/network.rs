@@ -94,6 +94,14 @@ pub const SCENARIOS: &[Scenario] = &[
         story: standbys_cut_and_the_primary_killed,
     },
     Scenario {
+        name: "standby-cut-from-the-witness-and-the-primary-killed",
+        cast: FOUR,
+        fault: "the best standby and the witness are cut off from each other, then the primary's server is killed",
+        expected: "two of three see each other: that standby is promoted, the other one follows; healed, the witness, too",
+        short: false,
+        story: standby_cut_from_the_witness,
+    },
+    Scenario {
         name: "successor-cut-from-its-sibling",
         cast: FOUR,
         fault: "the primary's host loses power, and the winner is cut off from its sibling before it can tell it",
@@ -313,6 +321,15 @@ fn standbys_cut_and_the_primary_killed(story: &mut Story) {
     story.nobody_is_promoted();
     story.heal();
     story.fails_over_to(2, &[3]);
+}
+
+fn standby_cut_from_the_witness(story: &mut Story) {
+    story.cut(2, 4);
+    story.hit();
+    story.node(1).server.kill();
+    story.fails_over_to(2, &[3]);
+    story.heal();
+    story.all_well(2, &[3, 4]);
 }
 
 fn successor_cut_from_its_sibling(story: &mut Story) {

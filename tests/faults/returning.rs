@@ -84,6 +84,14 @@ pub const SCENARIOS: &[Scenario] = &[
         short: false,
         story: when_all_is_over,
     },
+    Scenario {
+        name: "stopped-server-goes-on",
+        cast: FOUR,
+        fault: "the primary's processes get SIGSTOP, and SIGCONT when all follow the new primary",
+        expected: "nobody turns back; the alarm is raised; the node rejoins",
+        short: false,
+        story: stopped_server_goes_on,
+    },
 ];
 
 fn killed(story: &mut Story) {
@@ -174,6 +182,18 @@ fn when_all_is_over(story: &mut Story) {
     killed(story);
     story.fails_over_to(2, &[3, 4]);
     story.node(1).server.start();
+    story.raises_the_alarm(1);
+    story.nobody_is_promoted();
+    story.all_well(2, &[3, 4]);
+    story.rejoins(1, 2);
+    story.all_well(2, &[1, 3, 4]);
+}
+
+fn stopped_server_goes_on(story: &mut Story) {
+    story.hit();
+    story.node(1).server.freeze();
+    story.fails_over_to(2, &[3, 4]);
+    story.node(1).server.go_on();
     story.raises_the_alarm(1);
     story.nobody_is_promoted();
     story.all_well(2, &[3, 4]);

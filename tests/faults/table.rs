@@ -57,8 +57,14 @@ pub fn record(scenarios: &[&Scenario], pauses: &[Vec<Duration>], rounds: u32) {
     };
     let at_once = crate::number("FAULTS_AT_ONCE", crate::AT_ONCE);
     let table = text(scenarios, pauses);
-    let text =
-        format!("{OPENING}Measured in {rounds} on two processors, {at_once} clusters at the same time.\n\n{table}");
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    // What else the machine did shows in the times.
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').nth(2).unwrap_or("unknown").to_owned();
+    let text = format!(
+        "{OPENING}\nMeasured in {rounds} on {processors} processors with {at_once} clusters at the same time and a load \
+         average of {load}.\n\n{table}"
+    );
     std::fs::write(&path, text).expect("the table");
     eprintln!("{} is written; now run: make generate", path.display());
 }
