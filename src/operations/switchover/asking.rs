@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::instance::{control_file, disk_space};
 use crate::metadata::{Attachment, NodeRecord, attachment, nodes};
-use crate::operations::promote::{self, Capacity};
+use crate::operations::promote;
 use crate::operations::rewind_settings;
 use crate::postgres::{Connection, QueryError};
 use crate::remote::Call;
@@ -122,7 +122,6 @@ pub(super) async fn ask_host(request: &Request, peer: &Peer<'_>, own: NodeId) ->
 
 /// What this node's server says of itself.
 pub(super) struct LocalAnswers {
-    pub(super) capacity: std::result::Result<Capacity, QueryError>,
     pub(super) lag: std::result::Result<i64, QueryError>,
     pub(super) replay_paused: std::result::Result<Option<bool>, QueryError>,
     pub(super) replay_waits: std::result::Result<Option<bool>, QueryError>,
@@ -134,8 +133,7 @@ pub(super) struct LocalAnswers {
 pub(super) async fn ask_local(request: &Request, base: &Base) -> LocalAnswers {
     let local = &base.local;
     let promoter = base.superuser.as_ref().unwrap_or(local);
-    let (capacity, lag, replay_paused, replay_waits, segment, method) = tokio::join!(
-        promote::capacity(local),
+    let (lag, replay_paused, replay_waits, segment, method) = tokio::join!(
         local.replication_lag(),
         local.value("SELECT pg_catalog.pg_is_wal_replay_paused()", &[]),
         local.value(
@@ -148,7 +146,6 @@ pub(super) async fn ask_local(request: &Request, base: &Base) -> LocalAnswers {
     let segment = segment.ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
     let free = disk_space::free(&request.config.data_directory.join("pg_wal"));
     LocalAnswers {
-        capacity,
         lag,
         replay_paused,
         replay_waits,

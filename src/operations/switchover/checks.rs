@@ -18,6 +18,7 @@ use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::metadata::{NodeRecord, nodes};
+use crate::operations::promote;
 use crate::operations::siblings::Route;
 use crate::postgres::{Connection, Deadlines};
 use crate::remote::Ssh;
@@ -218,6 +219,10 @@ async fn fresh<'r>(
             Err(error) => Err(error),
         }
     };
+    // Before the others try to log in, each of which takes a walsender.
+    let capacity = promote::capacity(&base.local)
+        .await
+        .map_err(|error| unanswered(ExitCode::BadConfig, "count free walsenders and slots", &error))?;
     let (primary_says, host_says, local_says, followers, daemons) = tokio::join!(
         ask_primary(request, &base, &primary, found.node_id),
         ask_host(request, &peer, base.own.node_id),
@@ -243,25 +248,20 @@ async fn fresh<'r>(
     judge_repmgr(request, &peer, &former, &answers)?;
     let followers = followers.map_err(|error| followers::unreadable(&error))?;
     followers.judge(request.force)?;
-    let mut short = Vec::new();
-    let capacity = local_says
-        .capacity
-        .map_err(|error| unanswered(ExitCode::BadConfig, "count free walsenders and slots", &error))?;
-    short.extend(too_few(
-        Resource::Walsenders,
-        capacity.walsenders,
-        followers.required_walsenders(),
-    ));
-    judge_replication(&peer, &base.own, &former, &answers.replication)?;
+    let required = followers.required_walsenders();
+    let walsenders = too_few(Resource::Walsenders, capacity.walsenders, required);
+    let few_walsenders = judge_capacity(request, walsenders, dry_run)?;
+    // Without a free walsender nobody can log in, and that says nothing of who may.
+    if !few_walsenders {
+        followers.judge_logins(request.force)?;
+        judge_replication(&peer, &base.own, &former, &answers.replication)?;
+    }
     if primary_says.archives {
         judge_archive(request, &former, &answers.archive)?;
     }
     judge_lag(request, &local_says.lag)?;
-    short.extend(too_few(
-        Resource::Slots,
-        capacity.slots,
-        followers.required_slots(&former),
-    ));
+    let slots = too_few(Resource::Slots, capacity.slots, followers.required_slots(&former));
+    let few_slots = judge_capacity(request, slots, dry_run)?;
     let method = local_says.method?;
     let daemons = judge_daemons(request, daemons, journal.as_ref())?;
     let journal = journal.unwrap_or_else(|| Journal::new(base.own.node_id, former.node_id));
@@ -271,7 +271,7 @@ async fn fresh<'r>(
     switchover.method = Some(method);
     switchover.followers = followers;
     switchover.daemons = daemons;
-    switchover.judge_capacity(short, dry_run)?;
+    switchover.short = few_walsenders || few_slots;
     Ok(switchover)
 }
 
@@ -314,20 +314,18 @@ pub fn assemble<'r>(
     }
 }
 
-impl Switchover<'_> {
-    /// Checks 23 and 27. `--force` goes on without enough slots; a dry run goes on to show everything.
-    fn judge_capacity(&mut self, short: Vec<(Resource, Error)>, dry_run: bool) -> Result<()> {
-        for (resource, error) in short {
-            if resource == Resource::Slots && self.request.force {
-                warning!("{}", error.message);
-                error.details.iter().for_each(|line| detail!("{line}"));
-            } else if dry_run {
-                error.report();
-                self.short = true;
-            } else {
-                return Err(error);
-            }
-        }
-        Ok(())
+/// Checks 23 and 27: whether there is too little of it. `--force` goes on without enough slots; a dry run goes on to
+/// show everything.
+fn judge_capacity(request: &Request, few: Option<(Resource, Error)>, dry_run: bool) -> Result<bool> {
+    let Some((resource, error)) = few else { return Ok(false) };
+    if resource == Resource::Slots && request.force {
+        warning!("{}", error.message);
+        error.details.iter().for_each(|line| detail!("{line}"));
+        return Ok(false);
     }
+    if dry_run {
+        error.report();
+        return Ok(true);
+    }
+    Err(error)
 }

@@ -56,7 +56,7 @@ impl Followers {
     /// Says what was found.
     ///
     /// # Errors
-    /// A standby that is to follow cannot be told to, or cannot log in to the new primary; with `force` a WARNING.
+    /// A standby that is to follow cannot be told to; with `force` a WARNING.
     pub fn judge(&self, force: bool) -> Result<()> {
         let standbys = self.standbys.reachable.len() + self.standbys.unreachable.len();
         if !self.staying.is_empty() {
@@ -86,16 +86,23 @@ impl Followers {
             "those siblings stay attached to the old primary",
             force,
         )?;
+        if !self.standbys.reachable.is_empty() {
+            info!("all sibling nodes that are to follow can be reached");
+        }
+        Ok(())
+    }
+
+    /// Whether they can log in to the new primary.
+    ///
+    /// # Errors
+    /// One says that it cannot; with `force` a WARNING.
+    pub fn judge_logins(&self, force: bool) -> Result<()> {
         Self::refuse(
             self.shut_out.clone(),
             "sibling nodes cannot make a replication connection to this node",
             "mend pg_hba.conf, the role or the password there; those siblings go on trying",
             force,
-        )?;
-        if !self.standbys.reachable.is_empty() {
-            info!("all sibling nodes that are to follow can be reached");
-        }
-        Ok(())
+        )
     }
 
     fn refuse(lines: Vec<String>, what: &str, consequence: &str, force: bool) -> Result<()> {

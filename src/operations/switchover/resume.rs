@@ -102,6 +102,7 @@ pub async fn examine<'r>(
     }
     let followers = followers.map_err(|error| followers::unreadable(&error))?;
     followers.judge(true)?;
+    followers.judge_logins(true)?;
     // Nodes that do not answer are no reason to leave the cluster half done.
     let forced = Request {
         force: true,
