@@ -44,6 +44,8 @@
 mod action;
 mod alarms;
 mod attempts;
+#[cfg(test)]
+mod attempts_tests;
 mod degraded;
 #[cfg(test)]
 mod driven;

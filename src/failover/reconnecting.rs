@@ -10,6 +10,9 @@ use super::rules::Rule;
 use super::state::{Cause, Decision, Follow, FollowStep, Phase};
 use super::turn::Turn;
 
+/// The pause after an attempt that could not be started.
+const RETRY: Duration = Duration::from_millis(100);
+
 /// How long a node that is to be followed may take to show that it is a primary.
 pub(super) const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -48,11 +51,10 @@ impl<'a> Turn<'a> {
     /// The time until an attempt is to be started, or what is awaited meanwhile to be looked at.
     pub(super) fn until_next_attempt(&self) -> Duration {
         let next = self.next.attempts.next(self.settings.attempt_interval());
-        let polling = self.settings.polling();
-        // What could not be started is tried again at the pace of what is awaited.
-        Some(next.saturating_sub(self.now))
-            .filter(|wait| !wait.is_zero())
-            .map_or(polling, |wait| wait.min(polling))
+        let wait = next.saturating_sub(self.now).min(self.settings.polling());
+        // One that is due and could not be started is no reason for haste.
+        let haste = self.next.attempts.is_under_way() || self.seen.started.is_some();
+        if haste { wait } else { wait.max(RETRY) }
     }
 
     fn try_on(self) -> Decision {

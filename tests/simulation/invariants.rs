@@ -33,6 +33,10 @@ pub const PREMISES: &[&str] = &[
     "a healed cluster is well",
 ];
 
+/// From the word to hold back, which may get lost, to the decision of the one that gave it: its hold-back, a turn, and
+/// a last look at nodes of which one is silent.
+const OVERTAKING: u64 = 5000 + 1000 + 2000;
+
 /// Longer than any transitional state may last with the settings of the simulation.
 const LONGEST_TRANSITION: u64 = 180_000;
 
@@ -198,7 +202,7 @@ pub fn check_promotion(world: &mut World, promotion: &Promotion) {
         world.premise("a second promotion from one timeline");
     }
     let clash = world.promotions.iter().find(|other| {
-        let since = other.decided.min(promotion.decided).saturating_sub(5000);
+        let since = other.decided.min(promotion.decided).saturating_sub(OVERTAKING);
         // Who saw the primary alive after the other was decided lost it another time.
         let one_loss = promotion.lost <= other.decided && other.lost <= promotion.decided;
         one_loss
