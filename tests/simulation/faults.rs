@@ -552,7 +552,7 @@ impl World {
             .nodes
             .iter()
             .any(|node| node.id == self.hosts[to].id);
-        if !recorded {
+        if !recorded || !self.linked(from, to) {
             return;
         }
         if from == to || candidate.witness || candidate.primary || !candidate.serves(self.now) {
@@ -591,7 +591,7 @@ impl World {
         self.hosts[from].server.forget();
         self.hosts[from].server.starting_until = self.now + self.random.between(500, 4000);
         for host in 0..self.hosts.len() {
-            if self.hosts[host].server.source == Some(from) {
+            if self.hosts[host].server.source == Some(from) && self.linked(host, to) {
                 self.hosts[host].server.source = Some(to);
             }
         }

@@ -109,7 +109,7 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
     if exits && !matches!(rule, Rule::NotRegistered | Rule::DegradedTooLong) {
         world.fail(format!("{label}: ends"));
     }
-    if before.lost_at.is_none() {
+    if matches!(before.name(), "normal" | "primary: normal") {
         world.hosts[host].told.clear();
     }
     if promotes {
@@ -205,7 +205,10 @@ pub fn check_promotion(world: &mut World, promotion: &Promotion) {
         let since = other.decided.min(promotion.decided).saturating_sub(OVERTAKING);
         // Who saw the primary alive after the other was decided lost it another time.
         let one_loss = promotion.lost <= other.decided && other.lost <= promotion.decided;
+        // A person may have made the first one a standby of another node since then.
+        let stays = world.hosts[other.host].server.primary;
         one_loss
+            && stays
             && other.parent == promotion.parent
             && other.host != promotion.host
             && world.last_cut[other.host][promotion.host] < since
