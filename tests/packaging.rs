@@ -77,7 +77,7 @@ fn both_units_restrict_the_daemon_in_the_same_way() {
         unit.lines()
             .filter(|line| line.contains('=') && !line.starts_with('#'))
             .filter(|line| {
-                !["Description", "Exec", "Condition", "EnvironmentFile"]
+                !["Description", "User", "Exec", "Condition", "EnvironmentFile"]
                     .iter()
                     .any(|name| line.starts_with(name))
             })
@@ -100,7 +100,11 @@ fn service(settings: &str, argument: &str) -> Output {
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     std::fs::write(folder.path().join("repmgr.conf"), "").unwrap();
     let settings = settings.replace("FOLDER", &folder.path().display().to_string());
-    std::fs::write(&defaults, format!("REPMGRD_BIN={}\n{settings}", program.display())).unwrap();
+    std::fs::write(
+        &defaults,
+        format!("REPMGRD_USER=$(id -un)\nREPMGRD_BIN={}\n{settings}", program.display()),
+    )
+    .unwrap();
     Command::new("sh")
         .arg(packaging().join("repmgrd-service"))
         .args(Some(argument).filter(|argument| !argument.is_empty()))
@@ -141,32 +145,8 @@ fn the_daemon_stays_where_its_service_started_it() {
 }
 
 #[test]
-fn another_user_of_the_daemon_reaches_systemd() {
-    let folder = tempfile::tempdir().unwrap();
-    let defaults = folder.path().join("defaults");
-    let run = |settings: &str| {
-        std::fs::write(&defaults, settings).unwrap();
-        let status = Command::new("sh")
-            .arg(packaging().join("repmgrd-generator"))
-            .arg(folder.path())
-            .env("REPMGRD_DEFAULTS", &defaults)
-            .status()
-            .unwrap();
-        assert!(status.success());
-    };
-    let drop_in = folder.path().join("repmgrd.service.d/user.conf");
-    run("REPMGRD_ENABLED=yes\n");
-    run("REPMGRD_USER=postgres\n");
-    assert!(!drop_in.exists());
-    run("REPMGRD_USER=dba\n");
-    assert_eq!(std::fs::read_to_string(drop_in).unwrap(), "[Service]\nUser=dba\n");
-}
-
-#[test]
 fn the_scripts_are_shell() {
-    let mut scripts: Vec<PathBuf> = ["repmgrd-service", "repmgrd-generator"]
-        .map(|name| packaging().join(name))
-        .to_vec();
+    let mut scripts: Vec<PathBuf> = ["repmgrd-service"].map(|name| packaging().join(name)).to_vec();
     for name in [
         "preinst",
         "postinst",

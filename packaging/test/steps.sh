@@ -10,7 +10,7 @@ bin=/usr/lib/postgresql/$major/bin
 step() { printf -- '-- %s\n' "$*"; }
 fail() {
     printf 'FAILED: %s\n' "$*" >&2
-    for log in /var/log/repmgrd.log /var/log/postgresql/*.log; do
+    for log in /tmp/apt.log /var/log/postgresql/*.log; do
         [ ! -s "$log" ] || { printf '== %s\n' "$log"; tail -n 15 "$log"; } >&2
     done
     exit 1
@@ -56,6 +56,9 @@ cluster_state() {
 }
 settings() { cat /etc/repmgr.conf /etc/default/repmgrd; stat -c '%a %U %n' /etc/repmgr.conf /etc/default/repmgrd; }
 
+# There is no init system: only the service that this is about is started.
+printf '#!/bin/sh\n[ "$1" = repmgrd ] || exit 101\n' >/usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
 before=$(everything)
 
 step "a cluster of two nodes by the original"
@@ -95,7 +98,7 @@ as_postgres createuser -h /var/run/postgresql -p 5501 -s repmgr
 as_postgres createdb -h /var/run/postgresql -p 5501 -O repmgr repmgr
 as_postgres repmgr -f /etc/repmgr.conf primary register >/dev/null 2>&1
 rm -rf "/var/lib/postgresql/$major/node2"
-as_postgres repmgr -f /etc/repmgr2.conf -h /var/run/postgresql -p 5501 -U repmgr -d repmgr standby clone >/dev/null 2>&1
+as_postgres repmgr -f /etc/repmgr2.conf -h /var/run/postgresql -p 5501 -U repmgr -d repmgr standby clone -c >/dev/null 2>&1
 echo "shared_preload_libraries = 'repmgr'" >>"/etc/postgresql/$major/node2/postgresql.conf"
 pg_ctlcluster "$major" node2 start
 as_postgres repmgr -f /etc/repmgr2.conf standby register >/dev/null 2>&1
@@ -134,6 +137,8 @@ done
 step "what is left of the original is purged: nothing of ours goes with it"
 apt purge repmgr repmgr-common "postgresql-$major-repmgr"
 same "settings" "$kept" "$(settings)"
+# The original's postrm takes the links of System V away, whoever has the script; systemd's are others.
+update-rc.d repmgrd defaults
 ls /etc/rc2.d/S??repmgrd >/dev/null || fail "the service does not start with the system any more"
 [ -x /etc/init.d/repmgrd ] || fail "no init script"
 eventually watches
