@@ -27,6 +27,7 @@ done
 END
 chmod 755 /usr/local/bin/systemctl
 
+export PATH=/usr/local/bin:$PATH
 mkdir /tmp/packages
 cp /mnt/1/*.deb /tmp/packages
 cd /tmp/packages
