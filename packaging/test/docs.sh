@@ -17,7 +17,7 @@ for unit in "$@"; do
     instance=${instance%.service}
     command=$(sed -n "s/^ExecStart=//p" /usr/lib/systemd/system/repmgrd@.service | sed "s/%i/$instance/g")
     # shellcheck disable=SC2086
-    REPMGRD_OPTS='' start-stop-daemon --start --background --chuid postgres --startas /bin/sh -- -c "exec $command"
+    REPMGRD_OPTS='' start-stop-daemon --start --background --make-pidfile --pidfile "/run/played-$instance.pid" --chuid postgres --startas /bin/sh -- -c "exec $command"
     # Type=notify: it watches when this returns.
     for _ in $(seq 240); do
         ! pgrep -f "repmgrd.*/$instance.conf" >/dev/null || break
