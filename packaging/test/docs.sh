@@ -19,8 +19,10 @@ for unit in "$@"; do
     # shellcheck disable=SC2086
     REPMGRD_OPTS='' start-stop-daemon --start --background --make-pidfile --pidfile "/run/played-$instance.pid" --chuid postgres --startas /bin/sh -- -c "exec $command"
     # Type=notify: it watches when this returns.
+    port=$(sed -n "s/^conninfo=.*port=\([0-9]*\).*/\1/p" "/etc/repmgr/$instance.conf")
     for _ in $(seq 240); do
-        ! pgrep -f "repmgrd.*/$instance.conf" >/dev/null || break
+        running=$(runuser -u postgres -- psql -X -A -t -p "$port" -d repmgr -c "SELECT repmgr.repmgrd_is_running()")
+        [ "$running" != t ] || break
         sleep 0.25
     done
 done
