@@ -134,6 +134,12 @@ impl Story {
             story.start_daemon(id);
         }
         story.all_well(1, &story.others(1));
+        // One that has just started holds back in an election (rule newly-electable).
+        let sql = "SELECT min(clock_timestamp() - event_timestamp) > interval '5 s' FROM repmgr.events \
+                   WHERE event = 'repmgrd_start'";
+        story.wait("the daemons have been there for a while", |story| {
+            story.answers(1, sql, "t").then_some(())
+        });
         Ok(story)
     }
 
