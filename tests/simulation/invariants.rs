@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use repmgr::failover::{
-    Action, Decision, Mode, Observation, PrimaryPhase, Probe, ProbeEnd, Rule, State, Verdict, verdict,
+    Action, ConnectFailure, Decision, Mode, Observation, PrimaryPhase, Probe, ProbeEnd, Rule, State, Verdict, verdict,
 };
 use repmgr::types::{NodeType, RecoveryState};
 
@@ -32,10 +32,6 @@ pub const PREMISES: &[&str] = &[
     "the lost primary of a mixed cluster is replaced",
     "a healed cluster is well",
 ];
-
-/// From the word to hold back, which may get lost, to the decision of the one that gave it: its hold-back, a turn, and
-/// a last look at nodes of which one is silent.
-const OVERTAKING: u64 = 5000 + 1000 + 2000;
 
 /// Longer than any transitional state may last with the settings of the simulation.
 const LONGEST_TRANSITION: u64 = 180_000;
@@ -179,7 +175,14 @@ fn check_right_to_promote(
     let newest = seen.probes.iter().filter(ended).max_by_key(|end| end.started);
     let newest = newest.map(|end| end.answer);
     let newest = newest.or(before.attempts.last().map(|last| last.answer));
-    let there = |answer: &Probe| matches!(verdict(answer), Verdict::Up | Verdict::RefusesUs);
+    // Judged here once more: a server that turns a login down is there.
+    let turned_down = |failure: &ConnectFailure| {
+        matches!(
+            failure,
+            ConnectFailure::Authentication | ConnectFailure::TooManyConnections
+        )
+    };
+    let there = |answer: &Probe| answer.as_ref().map_or_else(turned_down, |_| true);
     let found_up = |end: &ProbeEnd| verdict(&end.answer) == Verdict::Up;
     if newest.as_ref().is_none_or(there) || seen.probes.iter().filter(ended).any(found_up) {
         let probes = &seen.probes;
@@ -202,7 +205,7 @@ pub fn check_promotion(world: &mut World, promotion: &Promotion) {
         world.premise("a second promotion from one timeline");
     }
     let clash = world.promotions.iter().find(|other| {
-        let since = other.decided.min(promotion.decided).saturating_sub(OVERTAKING);
+        let since = other.decided.min(promotion.decided).saturating_sub(5000);
         // Who saw the primary alive after the other was decided lost it another time.
         let one_loss = promotion.lost <= other.decided && other.lost <= promotion.decided;
         // A person may have made the first one a standby of another node since then.
