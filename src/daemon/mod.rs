@@ -16,6 +16,7 @@ mod pid_file;
 mod probe;
 mod probes;
 mod process;
+mod pulse;
 mod questions;
 mod reload;
 mod service_manager;

@@ -10,6 +10,7 @@ use super::announcer::Announcer;
 use super::gather::{self, Beginning, Gathered, Identity};
 use super::peers::Peers;
 use super::probes::Probes;
+use super::pulse::Pulse;
 use super::service_manager::ServiceManager;
 use super::signals::{Request, Shutdown, Signals};
 use super::status::StatusLine;
@@ -45,6 +46,7 @@ pub struct Watch {
     config_file: PathBuf,
     records: Vec<NodeRecord>,
     started: Instant,
+    pulse: Pulse,
     finished: mpsc::UnboundedReceiver<Finished>,
     finish: mpsc::UnboundedSender<Finished>,
     finished_early: Vec<Finished>,
@@ -81,6 +83,7 @@ impl Watch {
             config_file,
             records: vec![record],
             started: Instant::now(),
+            pulse: Pulse::start(),
             finished,
             finish,
             finished_early: Vec::new(),
@@ -316,6 +319,7 @@ impl Watch {
             probes: gathered.probes.into_iter().map(|(end, _)| end).collect(),
             others: gathered.others,
             finished: std::mem::take(&mut self.finished_early),
+            stood_still: self.pulse.stood_still(),
         }
     }
 

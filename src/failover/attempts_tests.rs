@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::driven::{Daemon, REFUSED, UP, announced};
-use super::observation::{ConnectFailure, Probe};
+use super::observation::{CommandEnd, ConnectFailure, Finished, Probe};
 use super::rules::Rule;
 use crate::config::Config;
 
@@ -111,4 +111,24 @@ fn an_election_does_not_wait_for_a_silent_primary_whose_last_answer_is_fresh() {
     let won = daemon.until(Rule::ElectionWon);
     let lasted = won.wake_at - daemon.settings.polling() - delayed;
     assert!(lasted < Duration::from_millis(21_100), "{lasted:?}");
+}
+
+#[test]
+fn nothing_is_decided_by_what_was_seen_before_the_daemon_stood_still() {
+    let mut daemon = Daemon::watching(quick);
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionBegins);
+    daemon.stood_still = true;
+    assert_eq!(daemon.turn().rule, Rule::ElectionDelayed);
+    assert_eq!(daemon.turn().rule, Rule::ElectionWon);
+
+    let mut daemon = Daemon::watching(|config| {
+        quick(config);
+        config.failover_validation_command = "true".to_owned();
+    });
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::ElectionWon);
+    daemon.finished.push(Finished::Validation(CommandEnd::Exited(0)));
+    daemon.stood_still = true;
+    assert_eq!(daemon.turn().rule, Rule::ElectionBegins);
 }

@@ -27,6 +27,7 @@ pub(super) struct Daemon {
     pub(super) under_way: Vec<(Duration, ProbeEnd)>,
     pub(super) others: Vec<Seen>,
     pub(super) finished: Vec<Finished>,
+    pub(super) stood_still: bool,
 }
 
 pub(super) fn node(id: i32, node_type: NodeType, upstream: Option<i32>) -> Node {
@@ -98,6 +99,7 @@ impl Daemon {
             under_way: Vec::new(),
             others: vec![seen(3, RecoveryState::Standby)],
             finished: Vec::new(),
+            stood_still: false,
         }
     }
 
@@ -137,6 +139,7 @@ impl Daemon {
                 .cloned()
                 .collect(),
             finished: std::mem::take(&mut self.finished),
+            stood_still: std::mem::take(&mut self.stood_still),
         };
         let decision = super::step(&self.settings, &self.state, &observation);
         self.state = decision.next.clone();

@@ -56,8 +56,10 @@ impl Turn<'_> {
         }
         let upstream = self.next.upstream;
         for end in self.seen.probes.iter().filter(|end| Some(end.node) == upstream) {
+            // The answer may have come before the daemon stood still.
+            let at = if self.seen.stood_still { end.started } else { self.now };
             // One that found it up counts although a later one that ended by now did not: a turn for each would have seen it.
-            if self.next.attempts.end(end.started, end.answer, self.now) && !self.upstream_is_up() {
+            if self.next.attempts.end(end.started, end.answer, at) && !self.upstream_is_up() {
                 self.upstream = Some(end.answer);
             }
         }

@@ -315,6 +315,8 @@ pub struct Observation {
     pub others: Vec<Seen>,
     /// Results of actions that ended since the last turn.
     pub finished: Vec<Finished>,
+    /// Whether the daemon itself stood still since the last turn, for so long that its answers may be out of date.
+    pub stood_still: bool,
 }
 
 impl Observation {

@@ -46,6 +46,9 @@ impl Turn<'_> {
                 wait,
             );
         }
+        if self.seen.stood_still {
+            return self.begin_election("this daemon stood still while it waited for promote_delay".to_owned());
+        }
         self.act(Action::RunPromoteCommand);
         let since = self.now;
         self.enter(Phase::Promoting(Promotion::Running { since }));

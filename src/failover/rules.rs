@@ -111,10 +111,10 @@ rules! {
 
     ReceiversStopping = "receivers-stopping", "reconnecting, stopping receivers" => "stopping receivers",
         "The primary is lost: the WAL receivers are stopped before the election.";
-    ElectionBegins = "election-begins", "reconnecting, stopping receivers, voting again" => "electing",
-        "The primary is lost: ask the siblings.";
+    ElectionBegins = "election-begins", "reconnecting, stopping receivers, voting again, validating, promoting" => "electing",
+        "The primary is lost, or this daemon stood still before it acted: ask the siblings.";
     ElectionDelayed = "election-delayed", "electing" => "same",
-        "failover_delay has not passed, or the last answer of the primary is too old to go by.";
+        "failover_delay has not passed, or what was seen is too old to go by.";
     ReplayResuming = "replay-resuming", "electing" => "same",
         "WAL replay is paused on this node: resume it before the election.";
     NoCandidate = "no-candidate", "electing" => "waiting",

@@ -58,6 +58,10 @@ impl Turn<'_> {
         if self.upstream_is_up() {
             return self.upstream_back();
         }
+        if self.seen.stood_still {
+            let reason = "this daemon stood still while it looked, and looks again";
+            return self.decide_at_once(Rule::ElectionDelayed, reason);
+        }
         if self.now < not_before {
             let wait = (not_before - self.now).min(self.settings.polling());
             return self.decide(Rule::ElectionDelayed, "failover_delay has not passed", wait);
@@ -320,6 +324,9 @@ impl Turn<'_> {
         if let Some((rule, cause, reason)) = self.unfit() {
             self.become_degraded(cause, self.settings.rerun_interval);
             return self.decide_paced(rule, reason);
+        }
+        if end.succeeded() && self.seen.stood_still {
+            return self.begin_election(format!("{reason}; this daemon stood still meanwhile"));
         }
         if end.succeeded() {
             self.start_promotion();

@@ -12,7 +12,7 @@ use super::socket::{self, Address};
 use super::startup::{self, Login, Reason, Session, StartupError};
 use super::tls::{self, TlsError};
 use super::wire::{self, Wire};
-use super::{ConnectError, ConnectFailure, Deadlines};
+use super::{ConnectError, ConnectFailure, Deadlines, QueryError};
 use crate::conninfo::{Conninfo, Environment, Host, Resolved};
 
 /// The bound of an attempt whose `connect_timeout` is 0, which libpq leaves to the kernel.
@@ -68,10 +68,7 @@ pub(super) async fn connect(
 ) -> Result<OpenSession, ConnectError> {
     let mut effective = conninfo.clone();
     effective.set_default("fallback_application_name", "repmgr");
-    let queries = purpose == Purpose::Queries && conninfo.get("replication").is_none();
-    // What the original sets with a statement of its own comes with the login, which saves a round trip.
-    let local_commit = if queries { " -csynchronous_commit=local" } else { "" };
-    effective.set("options", &format!("-csearch_path={local_commit}"));
+    effective.set("options", "-csearch_path=");
     // PGCONNECT_TIMEOUT does not count: the original gives every string a timeout of its own.
     let own_timeout = conninfo.get("connect_timeout").is_some();
     let (resolved, parameters) = prepare(environment, &effective).map_err(bad_parameters)?;
@@ -84,6 +81,19 @@ pub(super) async fn connect(
         .await
         .map_err(ConnectError::from)?;
     let session = OpenSession::new(opened, conninfo.clone(), deadlines);
+    if purpose == Purpose::Queries && conninfo.get("replication").is_none() {
+        // A statement of its own, as the original's: a pooler in between may ignore what comes with the login, and who
+        // lets this client in and answers nothing is found out here.
+        let set = session.client().batch_execute("SET synchronous_commit TO 'local'");
+        session.limited_by(limit, set).await.map_err(|error| ConnectError {
+            failure: match error {
+                QueryError::TimedOut(_) => ConnectFailure::Silent,
+                QueryError::ConnectionLost(_) => ConnectFailure::Transport,
+                _ => ConnectFailure::Other,
+            },
+            message: format!("could not set synchronous_commit: {error}"),
+        })?;
+    }
     Ok(session)
 }
 

@@ -44,6 +44,8 @@ pub struct Daemon {
     /// The probes that have ended, and the own record as the last of them saw it.
     pub ended: Vec<ProbeEnd>,
     pub own_record: Option<Node>,
+    /// Whether it was frozen since its last turn, for so long that it tells.
+    pub stood_still: bool,
     /// When `name()` last changed, for the limit on transitional states.
     pub in_state_since: u64,
     /// Turns within the current second.
@@ -60,6 +62,7 @@ fn nothing_seen() -> Observation {
         probes: Vec::new(),
         others: Vec::new(),
         finished: Vec::new(),
+        stood_still: false,
     }
 }
 
@@ -98,6 +101,7 @@ impl World {
             results: Vec::new(),
             ended: Vec::new(),
             own_record: None,
+            stood_still: false,
             in_state_since: self.now,
             busy: (0, 0),
         });
@@ -412,6 +416,7 @@ impl World {
         let mut seen = std::mem::replace(&mut daemon.seen, nothing_seen());
         seen.now = Duration::from_millis(now);
         seen.finished = std::mem::take(&mut daemon.results);
+        seen.stood_still = std::mem::take(&mut daemon.stood_still);
         seen.probes = std::mem::take(&mut daemon.ended);
         seen.own_record_on_primary = daemon.own_record.take();
         let before = daemon.state.clone();

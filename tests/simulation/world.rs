@@ -13,6 +13,8 @@ use crate::faults::Fault;
 use crate::random::Random;
 use crate::server::{Metadata, Server};
 
+/// A daemon that is frozen for so many milliseconds notices it.
+const LONG_STANDSTILL: u64 = 2000;
 /// How often WAL moves.
 const WAL_TICK: u64 = 400;
 
@@ -243,8 +245,8 @@ impl World {
         self.now = self.now.max(end);
     }
 
-    /// How long the daemon to which an event comes is still frozen.
-    fn frozen(&self, event: &Event) -> Option<u64> {
+    /// How long the daemon to which an event comes is still frozen; it will find out when that is over.
+    fn frozen(&mut self, event: &Event) -> Option<u64> {
         let host = match event {
             Event::TurnStart { host, .. }
             | Event::Sample { host, .. }
@@ -253,10 +255,12 @@ impl World {
             | Event::Result { host, .. } => *host,
             _ => return None,
         };
-        self.hosts[host]
-            .frozen_until
-            .checked_sub(self.now)
-            .filter(|wait| *wait > 0)
+        let host = &mut self.hosts[host];
+        let wait = host.frozen_until.checked_sub(self.now).filter(|wait| *wait > 0)?;
+        if let Some(daemon) = host.daemon.as_mut() {
+            daemon.stood_still |= wait >= LONG_STANDSTILL;
+        }
+        Some(wait)
     }
 
     fn handle(&mut self, event: Event) {
