@@ -73,6 +73,8 @@ pub struct State {
 pub struct Overtaking {
     /// Which ones.
     pub nodes: BTreeSet<NodeId>,
+    /// Those of them that hold back when they are told to vote again, as originals do not.
+    pub holding: Vec<NodeId>,
     /// When that was announced to them.
     pub since: Duration,
     /// When they were last told to hold back, which they do only for a while.

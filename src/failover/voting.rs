@@ -208,15 +208,19 @@ impl Turn<'_> {
                 let at = overtaking.since + settle;
                 return (self.now < at).then_some((Rule::OvertakingAnnounced, at));
             }
-            self.act(Action::Notify {
-                nodes: instead_of.iter().copied().collect(),
-                value: Notification::RerunElection,
-            });
+            // Told to vote again, an original does not hold back: it may win at that very moment.
+            let is_original = |node: &NodeId| {
+                let seen = self.seen.of(*node);
+                seen.is_some_and(|seen| seen.daemon_is_original == Answer::Yes)
+            };
+            let holding = instead_of.iter().copied().filter(|node| !is_original(node)).collect();
             self.next.overtaking = Some(Overtaking {
                 nodes: instead_of,
+                holding,
                 since: self.now,
                 told: self.now,
             });
+            self.tell_to_hold_back();
             return Some((Rule::OvertakingAnnounced, self.now + settle));
         }
         self.next.overtaking = None;
@@ -239,7 +243,13 @@ impl Turn<'_> {
             && now.saturating_sub(overtaking.told) >= settle
         {
             overtaking.told = now;
-            let nodes = overtaking.nodes.iter().copied().collect();
+            self.tell_to_hold_back();
+        }
+    }
+
+    fn tell_to_hold_back(&mut self) {
+        let holding = self.next.overtaking.as_ref().map(|overtaking| &overtaking.holding);
+        if let Some(nodes) = holding.filter(|nodes| !nodes.is_empty()).cloned() {
             self.act(Action::Notify {
                 nodes,
                 value: Notification::RerunElection,

@@ -66,6 +66,22 @@ fn w13_w26_a_winner_that_does_not_act_is_passed_over() {
     daemon.until(Rule::ElectionWon);
 }
 
+/// An original that is told to vote again may win at that very moment, as it does not hold back.
+#[test]
+fn an_original_that_does_not_act_is_passed_over_without_a_word() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(2000));
+    daemon.others[0].daemon_is_original = Answer::Yes;
+    let mut rule = Rule::UpstreamSeen;
+    while rule != Rule::ElectionWon {
+        let decision = daemon.turn();
+        let told = |action: &Action| matches!(action, Action::Notify { .. });
+        assert!(!decision.actions.iter().any(told), "{:?}", decision.actions);
+        rule = decision.rule;
+    }
+}
+
 /// Two better nodes did not act. The second of them may have given up the first one just as this node did the second.
 #[test]
 fn every_better_node_is_told_before_it_is_overtaken() {

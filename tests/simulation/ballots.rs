@@ -105,6 +105,10 @@ fn check_rank(
             continue;
         }
         world.premise("a better node is overtaken");
+        // An original does not hold back when it is told.
+        if seen.daemon_is_original == Answer::Yes {
+            continue;
+        }
         let told = world.hosts[host].told.get(&node.id);
         if told.is_none_or(|told| world.now < told + settle - 1) {
             world.fail(format!("{label}: node {} was not told in time to hold back", node.id));

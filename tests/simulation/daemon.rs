@@ -325,7 +325,9 @@ impl World {
             daemon_registered: Answer::from(Some(memory.pid.is_some())),
             daemon_running: Answer::from(Some(memory.pid.is_some() && memory.pid == living)),
             daemon_paused: Answer::from(Some(other.server.paused)),
-            daemon_is_original: Answer::No,
+            daemon_is_original: Answer::from(Some(
+                other.runs_original && memory.pid.is_some() && memory.pid == living,
+            )),
             library: Answer::Yes,
             recovery,
             receive_lsn: (!other.server.primary && !other.server.witness).then_some(Lsn(other.server.lsn)),
