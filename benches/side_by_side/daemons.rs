@@ -171,5 +171,10 @@ fn rejoin(hosts: &Hosts, lost: u32) {
     measure(hosts, lost, &rewind, &[0]);
     for standby in (1..=3).filter(|id| *id != new) {
         hosts.wait_streaming(new, standby);
+        // A daemon that has not seen the new primary yet does not vote.
+        let sees = "SELECT repmgr.get_upstream_last_seen() >= 0";
+        eventually("the daemon sees the new primary", || {
+            (hosts.node(standby).server.query(sees) == "t").then_some(())
+        });
     }
 }
