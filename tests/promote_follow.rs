@@ -255,6 +255,41 @@ fn a_promotion_that_does_not_come_about_is_an_error() {
 }
 
 #[test]
+fn another_server_that_answers_in_place_of_the_promoted_one_is_not_taken_for_it() {
+    let cluster = cluster("promote-swapped", 2, "");
+    let second = cluster.node(2);
+    let other = Cluster::new("promote-other", 1);
+    other.primary_up("");
+    let stranger = &other.node(1).server;
+    // A record of its own under the promoted node's id, so that only its identity tells it from ours.
+    stranger.query(
+        "INSERT INTO repmgr.nodes (node_id, upstream_node_id, node_name, type, conninfo, repluser, config_file) \
+         VALUES (2, 1, 'theirs', 'standby', 'host=198.51.100.1', 'repmgr', '/etc/repmgr.conf')",
+    );
+    stranger.stop("fast");
+    let pg_ctl = stranger.stage.bindir.join("pg_ctl").display().to_string();
+    second.write_config(&format!(
+        "promote_check_timeout=3\nservice_promote_command='{pg_ctl} -m immediate -D {} stop && \
+         {pg_ctl} -w -D {} -l {} -o \"-p {}\" start >/dev/null 2>&1'",
+        second.server.data.display(),
+        stranger.data.display(),
+        stranger.log_file().display(),
+        second.server.port
+    ));
+    cluster.node(1).server.kill();
+    let said = second.repmgr_fails(6, &["standby", "promote"]);
+    stranger.stop("fast");
+    stranger.start();
+    if stranger.flavor == Flavor::Plain {
+        assert!(said.contains("another server answers"), "{said}");
+    }
+    let types = "SELECT string_agg(node_id || ' ' || type || ' ' || active, ', ' ORDER BY node_id) FROM repmgr.nodes";
+    assert_eq!(stranger.query(types), "1 primary true, 2 standby true");
+    let promoted = "SELECT count(*) FROM repmgr.events WHERE event = 'standby_promote'";
+    assert_eq!(stranger.query(promoted), "0");
+}
+
+#[test]
 fn slots_move_with_the_standby() {
     let cluster = cluster("follow-slots", 3, "use_replication_slots=yes");
     let (first, second, third) = (cluster.node(1), cluster.node(2), cluster.node(3));

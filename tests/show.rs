@@ -165,6 +165,8 @@ impl SilentHosts {
             }
             // Its backlog is full: further packets are dropped, as by a host that is switched off.
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            // An ended connection of an earlier test may linger at this port.
+            socket.set_reuse_address(true).expect("an option");
             socket.bind(&address.into()).expect("an address");
             socket.listen(0).expect("a listener");
             silent._held.0.push(socket);

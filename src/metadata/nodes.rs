@@ -312,17 +312,25 @@ pub async fn set_slot_name(connection: &Connection, id: NodeId, slot_name: &str)
 }
 
 /// Makes a node the one active primary, in one statement: all or nothing.
-pub async fn set_primary(connection: &Connection, id: NodeId) -> Result<u64, QueryError> {
-    connection
+///
+/// # Errors
+/// Also if the node has no record here: then nothing is changed, as this may be the metadata of another cluster.
+pub async fn set_primary(connection: &Connection, id: NodeId) -> Result<(), QueryError> {
+    let changed = connection
         .execute(
             "UPDATE repmgr.nodes SET \
              active = (node_id = $1), \
              type = 'primary', \
              upstream_node_id = CASE WHEN node_id = $1 THEN NULL ELSE upstream_node_id END \
-             WHERE node_id = $1 OR (type = 'primary' AND active)",
+             WHERE (node_id = $1 OR (type = 'primary' AND active)) \
+             AND EXISTS (SELECT FROM repmgr.nodes WHERE node_id = $1)",
             &[&id.0],
         )
-        .await
+        .await?;
+    if changed == 0 {
+        return Err(QueryError::Unexpected(format!("there is no record of node {id} here")));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

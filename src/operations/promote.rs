@@ -10,7 +10,7 @@ use crate::exit_code::ExitCode;
 use crate::instance::server_control::{self, Action};
 use crate::metadata::{NodeRecord, nodes};
 use crate::postgres::{Connection, QueryError};
-use crate::types::RecoveryState;
+use crate::types::{RecoveryState, SystemIdentifier};
 use crate::{detail, notice};
 
 /// The environment variable in which repmgrd tells `promote_command` the id of the primary that it found lost.
@@ -92,8 +92,9 @@ pub async fn promote(config: &Config, connection: &mut Connection, own: &NodeRec
         own.node_id,
         method.describe()
     );
+    let identity = connection.system_identifier().await.ok();
     start(config, connection, method).await?;
-    wait_promoted(config, connection).await?;
+    wait_promoted(config, connection, identity).await?;
     record_promotion(config, connection, own).await
 }
 
@@ -157,8 +158,9 @@ async fn start(config: &Config, connection: &Connection, method: &Method) -> Res
     }
 }
 
-/// Polls until the server is out of recovery, at most `promote_check_timeout`.
-async fn wait_promoted(config: &Config, connection: &mut Connection) -> Result<()> {
+/// Polls until the server is out of recovery, at most `promote_check_timeout`. Where the connection is lost,
+/// only a server of the same `identity` takes its place: the address may have become another server's.
+async fn wait_promoted(config: &Config, connection: &mut Connection, identity: Option<SystemIdentifier>) -> Result<()> {
     let limit = config.promote_check_timeout;
     notice!(
         "waiting up to {} seconds (parameter \"promote_check_timeout\") for promotion to complete",
@@ -175,7 +177,7 @@ async fn wait_promoted(config: &Config, connection: &mut Connection) -> Result<(
         }
         tokio::time::sleep(pause(begin.elapsed(), config.promote_check_interval)).await;
         if connection.is_closed() {
-            reconnect(connection).await;
+            reconnect(connection, identity).await;
         }
     }
 }
@@ -218,17 +220,25 @@ async fn record(connection: &mut Connection, own: &NodeRecord) -> Result<(), Que
         if !connection.is_closed() {
             return Err(error);
         }
-        reconnect(connection).await;
-        return nodes::set_primary(connection, own.node_id).await.map(|_| ());
+        reconnect(connection, None).await;
+        return nodes::set_primary(connection, own.node_id).await;
     }
     Ok(())
 }
 
-async fn reconnect(connection: &mut Connection) {
+async fn reconnect(connection: &mut Connection, identity: Option<SystemIdentifier>) {
     // If this fails too, the next query on the old connection says why.
-    if let Ok(new) = Connection::connect(connection.conninfo(), crate::postgres::Deadlines::default()).await {
-        *connection = new;
+    let Ok(new) = Connection::connect(connection.conninfo(), crate::postgres::Deadlines::default()).await else {
+        return;
+    };
+    if let (Some(expected), Ok(found)) = (identity, new.system_identifier().await)
+        && found != expected
+    {
+        crate::warning!("another server answers at the address of the server that is promoted");
+        detail!("its system identifier is {found}, expected {expected}");
+        return;
     }
+    *connection = new;
 }
 
 /// The walsenders and slots that are free on a server, for the siblings that are to follow it.

@@ -437,6 +437,9 @@ impl Drop for Cluster {
             }
         }
         let keep = self.keep;
+        if !keep {
+            self.end_programs();
+        }
         for node in self.nodes.drain(..) {
             if keep {
                 std::mem::forget(node);
@@ -444,6 +447,24 @@ impl Drop for Cluster {
         }
         if !keep && !std::thread::panicking() {
             let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+impl Cluster {
+    /// What a daemon has started outlives it, and would take the next server at its node's port for its own.
+    fn end_programs(&self) {
+        let folder = format!("{}/", self.folder.display());
+        for process in std::fs::read_dir("/proc").expect("the processes").flatten() {
+            let Ok(pid) = process.file_name().to_string_lossy().parse() else {
+                continue;
+            };
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line);
+            let program = line.split('\0').next().unwrap_or_default();
+            if line.contains(&folder) && !program.ends_with("/postgres") {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
         }
     }
 }
