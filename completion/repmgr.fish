@@ -26,11 +26,11 @@ end
 
 complete -c repmgr -n "__fish_repmgr_needs_command" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_needs_command" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_needs_command" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_needs_command" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_needs_command" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_needs_command" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_needs_command" -s U -l username -d 'The role to connect as.' -r -f
-complete -c repmgr -n "__fish_repmgr_needs_command" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_needs_command" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -46,8 +46,8 @@ EMERG\t''"
 complete -c repmgr -n "__fish_repmgr_needs_command" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -l version-number -d 'Shows the version as a number.'
-complete -c repmgr -n "__fish_repmgr_needs_command" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_needs_command" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_needs_command" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_needs_command" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -l csv -d 'The same as --format=csv.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -l nagios -d 'The same as --format=nagios.'
 complete -c repmgr -n "__fish_repmgr_needs_command" -l optformat -d 'The same as --format=optformat.'
@@ -69,7 +69,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and not __fish_se
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -s S -l superuser -d 'A superuser for what the ordinary role may not do.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -82,8 +82,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -l without-library -d 'Creates repmgr\'s tables without the extension, where its library cannot be installed on any node.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from register" -s V -l version -d 'Shows the version; with --verbose also our own.'
@@ -98,7 +98,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -l node-id -d 'The node meant, by its id.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -111,8 +111,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand primary; and __fish_seen_subcommand_from unregister" -l version-number -d 'Shows the version as a number.'
@@ -129,7 +129,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand master; and not __fish_see
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -s S -l superuser -d 'A superuser for what the ordinary role may not do.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -142,8 +142,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -l without-library -d 'Creates repmgr\'s tables without the extension, where its library cannot be installed on any node.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from register" -s V -l version -d 'Shows the version; with --verbose also our own.'
@@ -158,7 +158,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_su
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -l node-id -d 'The node meant, by its id.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -171,8 +171,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand master; and __fish_seen_subcommand_from unregister" -l version-number -d 'Shows the version as a number.'
@@ -190,7 +190,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and not __fish_se
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and not __fish_seen_subcommand_from clone register unregister promote follow switchover" -f -a "promote" -d 'Makes this standby the primary; the former primary must not be running.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and not __fish_seen_subcommand_from clone register unregister promote follow switchover" -f -a "follow" -d 'Attaches this running standby to a new upstream.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and not __fish_seen_subcommand_from clone register unregister promote follow switchover" -f -a "switchover" -d 'Makes this standby the primary and the running primary a standby.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s U -l username -d 'The role to connect as.' -r -f
@@ -205,7 +205,7 @@ pgdata\t''"
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -l recovery-min-apply-delay -d 'How long the standby waits before it replays a transaction: a number with ms, s, min, h or d.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -218,8 +218,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s c -l fast-checkpoint -d 'Makes the source\'s checkpoint at full speed.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -l no-upstream-connection -d 'With Barman: does not connect to the upstream.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -l without-barman -d 'Clones with pg_basebackup even if Barman is configured.'
@@ -235,7 +235,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s q -l quiet -d 'Logs errors only.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from clone" -s v -l verbose -d 'Logs more.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s U -l username -d 'The role to connect as.' -r -f
@@ -245,7 +245,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -l wait-sync -d 'Waits until the record has reached the standby; without a number for ever.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -258,8 +258,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from register" -l version-number -d 'Shows the version as a number.'
@@ -274,7 +274,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -l node-name -d 'The node meant, by its name.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -287,8 +287,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from unregister" -l version-number -d 'Shows the version as a number.'
@@ -302,7 +302,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s R -l remote-user -d 'The user for ssh and rsync; without it ssh decides.' -r -f -a "(__fish_complete_users)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -315,8 +315,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -l siblings-follow -d 'Makes the other standbys of the former primary follow the new one.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s V -l version -d 'Shows the version; with --verbose also our own.'
@@ -328,7 +328,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s q -l quiet -d 'Logs errors only.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from promote" -s v -l verbose -d 'Logs more.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s U -l username -d 'The role to connect as.' -r -f
@@ -338,7 +338,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s w -l wait -d 'Waits for a new primary to appear, or for the daemon to have started or stopped.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -351,7 +351,7 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from follow" -l version-number -d 'Shows the version as a number.'
@@ -367,7 +367,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -l force-rewind -d 'Runs pg_rewind on the former primary; PATH is that program\'s.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -380,8 +380,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -l siblings-follow -d 'Makes the other standbys of the former primary follow the new one.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -l always-promote -d 'Promotes even if this standby lacks WAL that the primary has.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_subcommand_from switchover" -l repmgrd-no-pause -d 'Does not pause the daemons meanwhile.'
@@ -399,14 +399,14 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand standby; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and not __fish_seen_subcommand_from register unregister" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and not __fish_seen_subcommand_from register unregister" -f -a "register" -d 'Records this node\'s server as a witness of the cluster.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and not __fish_seen_subcommand_from register unregister" -f -a "unregister" -d 'Removes the record of a witness; its server goes on running.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s U -l username -d 'The role to connect as.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s S -l superuser -d 'A superuser for what the ordinary role may not do.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -419,8 +419,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -l without-library -d 'Creates repmgr\'s tables without the extension, where its library cannot be installed on any node.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s V -l version -d 'Shows the version; with --verbose also our own.'
@@ -432,14 +432,14 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s q -l quiet -d 'Logs errors only.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from register" -s v -l verbose -d 'Logs more.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s U -l username -d 'The role to connect as.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -l node-id -d 'The node meant, by its id.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -452,8 +452,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand witness; and __fish_seen_subcommand_from unregister" -l version-number -d 'Shows the version as a number.'
@@ -471,7 +471,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand node; and not __fish_seen_
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and not __fish_seen_subcommand_from status check rejoin service" -f -a "service" -d 'Shows or runs the commands that start, stop, restart, reload and promote this node\'s server.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from status" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from status" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from status" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from status" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -497,7 +497,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subc
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -s S -l superuser -d 'A superuser for what the ordinary role may not do.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -529,7 +529,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subc
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Logs errors only.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Logs more.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s U -l username -d 'The role to connect as.' -r -f
@@ -540,7 +540,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subc
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -l config-archive-dir -d 'Where they are kept meanwhile; /tmp by default.' -r -f -a "(__fish_complete_directories)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -553,8 +553,8 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s F -l force -d 'Does what is refused otherwise; each command says what that is.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s W -l no-wait -d 'Does not wait for the result.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from rejoin" -s V -l version -d 'Shows the version; with --verbose also our own.'
@@ -575,7 +575,7 @@ reload\t''
 promote\t''"
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -588,7 +588,7 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -l list-actions -d 'Shows the commands instead of running one.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -l checkpoint -d 'Makes a checkpoint before the server is stopped or restarted.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from service" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
@@ -607,13 +607,13 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and not __fish_se
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and not __fish_seen_subcommand_from show event crosscheck matrix cleanup" -f -a "crosscheck" -d 'Shows which node can connect to which, as all nodes together see it.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and not __fish_seen_subcommand_from show event crosscheck matrix cleanup" -f -a "matrix" -d 'Shows which node can connect to which.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and not __fish_seen_subcommand_from show event crosscheck matrix cleanup" -f -a "cleanup" -d 'Deletes old rows of the monitoring history.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -s U -l username -d 'The role to connect as.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from show" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -676,7 +676,7 @@ child_nodes_disconnect_command\t''"
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -l limit -d 'How many events to show; 20 by default.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -701,7 +701,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -s q -l quiet -d 'Logs errors only.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -s v -l verbose -d 'Logs more.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s U -l username -d 'The role to connect as.' -r -f
@@ -709,7 +709,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -l node-id -d 'The node meant, by its id.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -732,7 +732,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s q -l quiet -d 'Logs errors only.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from crosscheck" -s v -l verbose -d 'Logs more.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -s d -l dbname -d 'The database, or a connection string or URI.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -s d -l dbname -d 'Database or connection string.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -s h -l host -d 'The host to connect to.' -r -f -a "(__fish_print_hostnames)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -s p -l port -d 'The port to connect to.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -s U -l username -d 'The role to connect as.' -r -f
@@ -740,7 +740,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -l node-id -d 'The node meant, by its id.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from matrix" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -767,7 +767,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -s k -l keep-history -d 'Keeps rows younger than this; 0 by default, which deletes all.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -780,7 +780,7 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from cleanup" -l version-number -d 'Shows the version as a number.'
@@ -797,7 +797,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand service; and not __fish_se
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and not __fish_seen_subcommand_from status pause unpause" -f -a "unpause" -d 'Makes all daemons work again.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from status" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from status" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from status" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from status" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -824,7 +824,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Logs more.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -837,7 +837,7 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -l version-number -d 'Shows the version as a number.'
@@ -850,7 +850,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_s
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from pause" -s v -l verbose -d 'Logs more.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -863,7 +863,7 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -s V -l version -d 'Shows the version; with --verbose also our own.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand service; and __fish_seen_subcommand_from unpause" -l version-number -d 'Shows the version as a number.'
@@ -880,7 +880,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and not __fish_see
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -s w -l wait -d 'Waits for a new primary to appear, or for the daemon to have started or stopped.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -893,7 +893,7 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -s W -l no-wait -d 'Does not wait for the result.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from start" -s V -l version -d 'Shows the version; with --verbose also our own.'
@@ -908,7 +908,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_su
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s w -l wait -d 'Waits for a new primary to appear, or for the daemon to have started or stopped.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
-complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l format -d 'The form of the result: text, csv, json, nagios or optformat.' -r -f -a "text\t''
+complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
 csv\t''
 json\t''
 nagios\t''
@@ -921,7 +921,7 @@ ERROR\t''
 ALERT\t''
 CRIT\t''
 EMERG\t''"
-complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l dry-run -d 'Shows what would be done and checks it; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s W -l no-wait -d 'Does not wait for the result.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s V -l version -d 'Shows the version; with --verbose also our own.'

@@ -273,6 +273,48 @@ fn cleanup_deletes_what_is_old_and_nothing_else() {
     first.repmgr_fails(1, &["cluster", "cleanup", "--node-id=77"]);
 }
 
+/// `script` gives the program a terminal.
+#[test]
+fn states_are_coloured_on_a_terminal_that_shows_colours() {
+    let cluster = Cluster::up("show-colour", 2);
+    let first = cluster.node(1);
+    cluster.node(2).server.stop("fast");
+    let program = first.program("repmgr");
+    let words = std::iter::once(program.get_program()).chain(program.get_args());
+    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let line = format!("{} cluster show", line.join(" "));
+    let on_a_terminal = |settings: &[(&str, &str)]| -> String {
+        let mut script = first.server.command("script");
+        script.args(["-qec", &line, "/dev/null"]).env_remove("NO_COLOR");
+        let output = script
+            .envs(settings.iter().copied())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("script");
+        assert_eq!(output.status.code(), Some(25), "{settings:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let shown = on_a_terminal(&[("TERM", "xterm")]);
+    assert!(shown.contains("\u{1b}[32m* running"), "{shown:?}");
+    assert!(shown.contains("\u{1b}[31m? unreachable"), "{shown:?}");
+    let plain = shown
+        .replace("\u{1b}[32m", "")
+        .replace("\u{1b}[31m", "")
+        .replace("\u{1b}[0m", "");
+    assert_eq!(plain, on_a_terminal(&[("TERM", "dumb")]));
+    assert_eq!(plain, on_a_terminal(&[("TERM", "xterm"), ("NO_COLOR", "1")]));
+    let output = first
+        .program("repmgr")
+        .args(["cluster", "show"])
+        .env("TERM", "xterm")
+        .output();
+    let piped = String::from_utf8_lossy(&output.expect("repmgr").stdout).into_owned();
+    assert!(
+        piped.contains("? unreachable") && !piped.contains('\u{1b}'),
+        "{piped:?}"
+    );
+}
+
 /// A password in a record never shows, in no form of output.
 #[test]
 fn passwords_in_records_are_hidden() {

@@ -21,17 +21,27 @@ pub struct ConnectionDefaults {
 }
 
 const HOME_PAGE: &str = "repmgr home page: <https://repmgr.org/>\n";
-const WIDTH: usize = 100;
-const INDENT: usize = 34;
 
-/// The general page; with at most forty lines, it is seen as a whole.
+/// How wide a page is, and where what is said of an option begins.
+#[derive(Clone, Copy)]
+struct Layout {
+    width: usize,
+    indent: usize,
+}
+
+/// Of the general page, which fits a small terminal.
+const NARROW: Layout = Layout { width: 80, indent: 25 };
+/// Of the pages of nouns and verbs, whose options have longer names.
+const WIDE: Layout = Layout { width: 100, indent: 34 };
+
+/// The general page; so short and narrow that it is seen as a whole.
 pub fn general(program: &str, defaults: &ConnectionDefaults) -> String {
     let mut page = format!("{program}: sets up PostgreSQL streaming replication and looks after it.\n\nUsage:\n");
     for (noun, _, _) in NOUNS {
         let verbs: Vec<&str> = verbs_of(noun).collect();
-        let _ = writeln!(page, "    {program} [OPTIONS] {noun:<8} {{{}}}", verbs.join("|"));
+        let _ = writeln!(page, "  {program} [OPTIONS] {noun:<7} {{{}}}", verbs.join("|"));
     }
-    let _ = writeln!(page, "    {program} NOUN [VERB] --help");
+    let _ = writeln!(page, "  {program} NOUN [VERB] --help");
     for (title, group) in [
         ("General options", Group::Help),
         ("Configuration options", Group::General),
@@ -47,7 +57,7 @@ pub fn general(program: &str, defaults: &ConnectionDefaults) -> String {
                 "username" => format!(" (default: \"{}\")", defaults.user),
                 _ => String::new(),
             };
-            describe(&mut page, entry, &default);
+            describe(&mut page, entry, &default, NARROW);
         }
     }
     page
@@ -88,7 +98,7 @@ fn usage(program: &str, entry: &CommandEntry) -> String {
 
 fn describe_command(page: &mut String, entry: &CommandEntry) {
     let _ = writeln!(page, "\n{} {}\n", entry.noun.to_uppercase(), entry.verb.to_uppercase());
-    for line in wrap(entry.purpose, WIDTH - 2) {
+    for line in wrap(entry.purpose, WIDE.width - 2) {
         let _ = writeln!(page, "  {line}");
     }
     page.push('\n');
@@ -97,7 +107,7 @@ fn describe_command(page: &mut String, entry: &CommandEntry) {
     }
     page.push('\n');
     for option in options_of(entry) {
-        describe(page, option, "");
+        describe(page, option, "", WIDE);
     }
 }
 
@@ -120,19 +130,20 @@ pub fn options_of(command: &CommandEntry) -> impl Iterator<Item = &'static Optio
         .filter(move |option| option.group != Group::Hidden && option.used_by.contains(&command.command))
 }
 
-fn describe(page: &mut String, entry: &OptionEntry, default: &str) {
+fn describe(page: &mut String, entry: &OptionEntry, default: &str, layout: Layout) {
+    let Layout { width, indent } = layout;
     let short = entry
         .short
         .map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
     let head = format!("  {short}--{}{}", entry.long, entry.value_form());
-    let mut lines = wrap(&format!("{}{default}", entry.help), WIDTH - INDENT).into_iter();
-    if head.len() + 1 < INDENT {
-        let _ = writeln!(page, "{head:<INDENT$}{}", lines.next().unwrap_or_default());
+    let mut lines = wrap(&format!("{}{default}", entry.help), width - indent).into_iter();
+    if head.len() < indent {
+        let _ = writeln!(page, "{head:<indent$}{}", lines.next().unwrap_or_default());
     } else {
         let _ = writeln!(page, "{head}");
     }
     for line in lines {
-        let _ = writeln!(page, "{:INDENT$}{line}", "");
+        let _ = writeln!(page, "{:indent$}{line}", "");
     }
 }
 
@@ -161,13 +172,15 @@ mod tests {
             user: "postgres".to_owned(),
         };
         let page = general("repmgr", &defaults);
-        assert!(page.lines().count() <= 40, "{page}");
+        assert!(page.lines().count() <= 44, "{page}");
+        assert!(page.lines().all(|line| line.len() <= 80), "{page}");
     }
 
     #[test]
     fn a_verb_has_a_page_with_its_examples() {
         for entry in COMMANDS.iter().filter(|entry| !entry.hidden) {
             let page = of_command("repmgr", entry);
+            assert!(!entry.examples.is_empty(), "{page}");
             assert!(entry.examples.iter().all(|(_, line)| page.contains(line)), "{page}");
         }
     }
@@ -176,7 +189,7 @@ mod tests {
     fn lines_are_not_longer_than_a_terminal_shows() {
         for (noun, _, _) in NOUNS {
             for line in of_noun("repmgr", noun).lines() {
-                assert!(line.len() <= WIDTH, "{line}");
+                assert!(line.len() <= WIDE.width, "{line}");
             }
         }
     }

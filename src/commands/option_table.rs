@@ -85,7 +85,7 @@ pub static OPTIONS: &[OptionEntry] = &[
     option(
         "force",
         flag!(force),
-        "Does what is refused otherwise; each command says what that is.",
+        "Does what is otherwise refused; each command says what.",
     )
     .short('F')
     .group(Group::General)
@@ -104,7 +104,7 @@ pub static OPTIONS: &[OptionEntry] = &[
     option(
         "dry-run",
         flag!(dry_run),
-        "Shows what would be done and checks it; changes nothing.",
+        "Checks and shows what would be done; changes nothing.",
     )
     .group(Group::General)
     .only(&[
@@ -133,14 +133,10 @@ pub static OPTIONS: &[OptionEntry] = &[
         "Shows all configuration parameters as name|value.",
     )
     .group(Group::Hidden),
-    option(
-        "dbname",
-        text!("NAME", dbname),
-        "The database, or a connection string or URI.",
-    )
-    .short('d')
-    .group(Group::Connection)
-    .only(CONNECTION),
+    option("dbname", text!("NAME", dbname), "Database or connection string.")
+        .short('d')
+        .group(Group::Connection)
+        .only(CONNECTION),
     option("host", text!("HOST", host), "The host to connect to.")
         .short('h')
         .group(Group::Connection)
@@ -466,7 +462,7 @@ pub static OPTIONS: &[OptionEntry] = &[
                 .ok_or_else(|| format!("\"{value}\" is none of text, csv, json, nagios and optformat"))?;
             Ok(())
         }),
-        "The form of the result: text, csv, json, nagios or optformat.",
+        "Form of the result: text, csv, json, nagios, optformat.",
     )
     .group(Group::Output),
     option(

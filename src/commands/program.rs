@@ -186,19 +186,49 @@ fn prepare(program: &str, parsed: Parsed) -> Result<Prepared, Refusal> {
 /// Which word is wrong, and what it probably means.
 fn unknown_command(first: &str, second: Option<&str>) -> String {
     let words: Vec<&str> = std::iter::once(first).chain(second).collect();
+    let meant: Vec<String> = meant_commands(first, second)
+        .iter()
+        .map(|meant| format!("\"{meant}\""))
+        .collect();
+    let meant = match meant.split_last() {
+        None => String::new(),
+        Some((last, [])) => format!("; did you mean {last}?"),
+        Some((last, others)) => format!("; did you mean {} or {last}?", others.join(", ")),
+    };
+    format!("unknown command \"{}\"{meant}", words.join(" "))
+}
+
+/// What a command that there is not may mean: a mistyped one; one whose noun was forgotten, comes last, or is another.
+fn meant_commands(first: &str, second: Option<&str>) -> Vec<String> {
+    let all_with = |verb: &str| -> Vec<String> {
+        let nouns = catalogue::NOUNS.iter().map(|(noun, ..)| *noun);
+        nouns
+            .filter_map(|noun| {
+                let verb = catalogue::verbs_of(noun).find(|known| known.eq_ignore_ascii_case(verb))?;
+                Some(format!("{noun} {verb}"))
+            })
+            .collect()
+    };
     let nouns = catalogue::NOUNS.iter().map(|(noun, ..)| *noun);
     let noun = catalogue::noun(first).or_else(|| nearest(first, nouns));
-    let meant = noun.and_then(|noun| match second {
-        None => Some(noun.to_owned()),
-        Some(second) => {
-            let verb = catalogue::command(noun, second)
-                .map(|command| command.entry().verb)
-                .or_else(|| nearest(second, catalogue::verbs_of(noun)))?;
-            Some(format!("{noun} {verb}"))
+    match (noun, second) {
+        (Some(noun), None) => vec![noun.to_owned()],
+        (None, None) => all_with(first),
+        (Some(noun), Some(verb)) => {
+            let known = catalogue::command(noun, verb).map(|command| command.entry().verb);
+            match known.or_else(|| nearest(verb, catalogue::verbs_of(noun))) {
+                Some(verb) => vec![format!("{noun} {verb}")],
+                None => all_with(verb),
+            }
         }
-    });
-    let meant = meant.map(|meant| format!("; did you mean \"{meant}\"?"));
-    format!("unknown command \"{}\"{}", words.join(" "), meant.unwrap_or_default())
+        (None, Some(last)) => {
+            let turned = catalogue::noun(last).map(|noun| (noun, catalogue::command(noun, first)));
+            match turned {
+                Some((noun, Some(command))) => vec![format!("{noun} {}", command.entry().verb)],
+                _ => Vec::new(),
+            }
+        }
+    }
 }
 
 /// The HOST of `standby clone`.
@@ -343,7 +373,27 @@ mod tests {
                 "unknown command \"Standby swichover\"; did you mean \"standby switchover\"?",
             ),
             ("stanby", None, "unknown command \"stanby\"; did you mean \"standby\"?"),
-            ("witness", Some("status"), "unknown command \"witness status\""),
+            (
+                "witness",
+                Some("status"),
+                "unknown command \"witness status\"; did you mean \"node status\" or \"service status\"?",
+            ),
+            (
+                "register",
+                None,
+                "unknown command \"register\"; did you mean \"primary register\", \"standby register\" or \
+                 \"witness register\"?",
+            ),
+            (
+                "promote",
+                Some("standby"),
+                "unknown command \"promote standby\"; did you mean \"standby promote\"?",
+            ),
+            (
+                "node",
+                Some("archive-config"),
+                "unknown command \"node archive-config\"",
+            ),
             ("bdr", Some("register"), "unknown command \"bdr register\""),
         ] {
             assert_eq!(unknown_command(first, second), expected);
