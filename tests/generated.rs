@@ -6,10 +6,14 @@ use std::path::Path;
 
 use clap_complete::Shell;
 
+#[path = "conformance/differences.rs"]
+mod differences;
+
 fn files() -> Vec<(String, String)> {
     let files = [
         ("repmgr.conf.sample", repmgr::config::sample()),
         ("docs/configuration.md", repmgr::config::chapter()),
+        ("docs/differences.md", differences::manual()),
         ("docs/events.md", repmgr::events::manual()),
         ("docs/exit-codes.md", repmgr::exit_code::manual()),
         ("docs/failover.md", repmgr::failover::manual()),

@@ -3,8 +3,6 @@
 use crate::script::{Script, compare};
 use crate::support::user;
 
-const ONLY_WHAT_BELONGS_THERE: &str = "--replication-conf-only writes only what belongs into primary_conninfo";
-
 #[test]
 fn cloning() {
     compare("conformance-clone", 4, cloning_script);
@@ -128,10 +126,7 @@ fn command_line_parameters(script: &mut Script, source: &str) {
         remove(script, 2);
         script.run(2, &[arguments, &["-c"]].concat());
         if arguments[0] == "-p" {
-            script.differs(
-                "# Do not",
-                "the order of parameters has no meaning; ours is always the same",
-            );
+            script.differs("clone-parameter-order", "# Do not");
         }
         script.replication_configuration(2);
     }
@@ -181,10 +176,7 @@ fn tablespaces_and_wal(script: &mut Script, source: &str) {
     remove(script, 3);
     script.cluster.node(3).write_config(&settings);
     script
-        .differs(
-            "exit 0",
-            "--no-slot only keeps the slot off the command line of pg_basebackup",
-        )
+        .differs("clone-no-slot", "exit 0")
         .run(3, &["-d", source, "standby", "clone", "-c"]);
     script.sql(
         1,
@@ -260,7 +252,7 @@ fn replication_configuration_only(script: &mut Script, source: &str) {
     script.run(4, &only);
     script.slots(1, "--replication-conf-only");
     script
-        .differs("# Do not", ONLY_WHAT_BELONGS_THERE)
+        .differs("clone-replication-conf-only", "# Do not")
         .replication_configuration(4);
     script.cluster.node(4).server.start();
     script.cluster.wait_streaming(1, 4);
@@ -278,7 +270,7 @@ fn replication_configuration_only(script: &mut Script, source: &str) {
         ],
     );
     script
-        .differs("# Do not", ONLY_WHAT_BELONGS_THERE)
+        .differs("clone-replication-conf-only", "# Do not")
         .replication_configuration(4);
     remove(script, 3);
     script.run(3, &["-d", source, "standby", "clone", "--replication-conf-only"]);

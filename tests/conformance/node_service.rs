@@ -90,10 +90,7 @@ fn controls(script: &mut Script) {
         ],
     );
     script
-        .differs(
-            "exit 0",
-            "the library needs no entry in shared_preload_libraries to know the WAL receiver",
-        )
+        .differs("control-without-preload", "exit 0")
         .run(2, &["node", "control", "--disable-wal-receiver"]);
     script
         .cluster

@@ -39,14 +39,11 @@ fn primary(script: &mut Script) {
     }
     script.cluster.node(1).write_config("");
     script
-        .differs("exit 1", "the dry run makes the same checks as the command")
+        .differs("register-dry-run", "exit 1")
         .run(1, &["primary", "register", "--dry-run"]);
     script.run(1, &["primary", "register", "--force", "--replication-user=other"]);
     script
-        .differs(
-            "1||t|node1|primary|default|100|",
-            "the slot's name is cleared without replication slots",
-        )
+        .differs("register-clears-slot-name", "1||t|node1|primary|default|100|")
         .nodes(1, "no slots");
     script.sql(1, "UPDATE repmgr.nodes SET slot_name = NULL");
     script.sql(1, "DELETE FROM repmgr.nodes; INSERT INTO repmgr.nodes(node_id, node_name, type, conninfo, repluser, config_file, active) VALUES (1, 'node1', 'standby', '', '', '', false)");
@@ -113,7 +110,7 @@ fn inactive_nodes(script: &mut Script, source: &str) {
         ],
     );
     script
-        .differs("1||t|node1", "a dry run makes no placeholder")
+        .differs("placeholder-dry-run", "1||t|node1")
         .nodes(1, "standby register -F --dry-run with a missing upstream");
     script.sql(1, "DELETE FROM repmgr.nodes WHERE node_id = 9");
 }

@@ -83,7 +83,7 @@ fn without_rewind(script: &mut Script) {
     // It ran as a primary again, so its last checkpoint is beyond the fork.
     rejoin_one(script, &[]);
     rejoin_one(script, &["--no-wait"]);
-    script.differs("exit 24", "pg_rewind is rehearsed also by a dry run");
+    script.differs("rejoin-rehearsal", "exit 24");
     rejoin_one(
         script,
         &[
@@ -157,6 +157,6 @@ fn standbys(script: &mut Script) {
     script.cluster.wait_streaming(2, 1);
     script.cluster.node(1).server.kill();
     script
-        .differs("exit 0", "a standby that crashed needs only to be started")
+        .differs("rejoin-crashed-standby", "exit 0")
         .run(1, &["-d", &target, "node", "rejoin"]);
 }

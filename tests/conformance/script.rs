@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::differences::{self, Difference};
 use crate::masks;
 use crate::support;
 use crate::support::cluster::Cluster;
@@ -19,8 +20,8 @@ pub struct Record {
 /// A step where this program does otherwise on purpose.
 #[derive(Debug, Clone, Copy)]
 struct Deliberate {
+    difference: Difference,
     ours: &'static str,
-    reason: &'static str,
 }
 
 /// A cluster and what was seen of it so far.
@@ -47,9 +48,11 @@ impl Script {
         self.hidden.extend_from_slice(words);
     }
 
-    /// The next step must differ from the original's, for this reason, and begin with `ours`.
-    pub fn differs(&mut self, ours: &'static str, reason: &'static str) -> &mut Script {
-        self.deliberate = Some(Deliberate { ours, reason });
+    /// The next step must differ from the original's, as the line of `differences.txt` with this name says, and begin
+    /// with `ours`.
+    pub fn differs(&mut self, name: &str, ours: &'static str) -> &mut Script {
+        let difference = differences::named(name);
+        self.deliberate = Some(Deliberate { difference, ours });
         self
     }
 
@@ -278,9 +281,11 @@ fn difference(theirs: &Record, ours: &Record) -> Option<String> {
     let complaint = match ours.deliberate {
         None if theirs.seen == ours.seen => return None,
         None => "differs".to_owned(),
-        Some(_) if theirs.seen == ours.seen => "is the same, though it was to differ".to_owned(),
+        Some(Deliberate { difference, .. }) if theirs.seen == ours.seen => {
+            format!("is the same, though it was to differ ({})", difference.name)
+        }
         Some(Deliberate { ours: expected, .. }) if ours.seen.starts_with(expected) => return None,
-        Some(Deliberate { reason, .. }) => format!("differs otherwise than said: {reason}"),
+        Some(Deliberate { difference, .. }) => format!("differs otherwise than said ({})", difference.name),
     };
     Some(format!(
         "### {} {complaint}\n--- original\n{}\n{}--- ours\n{}\n{}",

@@ -47,13 +47,13 @@ fn standbys(script: &mut Script) {
     script.metadata(1, "standby unregister --node-id");
     script.runs(3, &["standby register", "standby unregister --dry-run"]);
     script
-        .differs("1||t|node1", "standby unregister --dry-run changes nothing")
+        .differs("unregister-dry-run", "1||t|node1")
         .nodes(1, "standby unregister --dry-run");
     script.runs(3, &["standby register -F"]);
     script.wait_replayed(1, 2);
     script.runs(2, &["standby unregister --node-name=node3"]);
     script
-        .differs("1||t|node1", "--node-name names the node that is unregistered")
+        .differs("unregister-by-name", "1||t|node1")
         .nodes(1, "standby unregister --node-name");
     script.runs(2, &["standby register -F"]);
     script.runs(3, &["standby register -F"]);
@@ -166,7 +166,7 @@ fn two_primaries(script: &mut Script) {
     script.runs(2, &["primary unregister"]);
     script.runs(3, &["primary unregister --node-id=1"]);
     script
-        .differs("exit 0", "a primary that runs is looked for, not only the recorded one")
+        .differs("unregister-without-recorded-primary", "exit 0")
         .run(2, &["standby", "unregister"]);
     script.sql(3, "DELETE FROM repmgr.nodes WHERE node_id = 2");
     script.sql(3, "DELETE FROM repmgr.events WHERE node_id = 2");
