@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test conformance mixed takeover simulate faults faults-release bench lint generate audit package package-test clean
+.PHONY: all build extension install setup stage demo test conformance mixed takeover simulate faults faults-release bench lint generate audit package package-test versions clean
 
 all: build extension
 
@@ -104,6 +104,11 @@ package: setup
 # The packages over a cluster of the original's, upgraded, removed and purged, in clean Debians; as root.
 package-test: setup
 	scripts/package-test.sh
+
+# The cluster tests with PostgreSQL 13, 15, 17 and 18 in the Debian releases that carry them, as root; goes on where an
+# interrupted run was (VERSIONS_FRESH=1 begins anew).
+versions: setup
+	scripts/versions.sh $(VERSIONS)
 
 clean:
 	$(CARGO) clean

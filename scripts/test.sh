@@ -4,6 +4,8 @@
 # REPMGR_TEST_LAYERS names the layers that must run. A layer is one of those
 # below, or one that single tests name when they cannot run here (barman,
 # conformance, faults, root); a skip of a named layer fails.
+#
+# With --list: names the tests that work on a cluster.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,6 +33,10 @@ layer() {
 
 # Tests that work on a cluster: once for each way of reaching one.
 on_a_cluster=(daemon daemon_settings bad_days clone check promote_follow one_host witness registration cluster show)
+if [ "${1:-}" = --list ]; then
+    echo "${on_a_cluster[*]}"
+    exit
+fi
 # Tests that work on servers, whatever the way of reaching them.
 # The longest first.
 on_servers=(switchover conformance faults rejoin barman matrix transports hosts weaknesses systemd mixed without_library unreachable detection

@@ -11,6 +11,7 @@ mod pause_file;
 mod original;
 mod scripts;
 mod state;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -28,10 +28,14 @@ pub const CATALOG: &[&str] = &[
 
 /// The rows of [`CATALOG`], sorted.
 pub fn catalog(server: &Server) -> Vec<String> {
-    let rows = CATALOG.iter().map(|sql| server.query(sql));
-    let mut rows: Vec<String> = rows
-        .flat_map(|rows| rows.lines().map(String::from).collect::<Vec<_>>())
-        .collect();
+    catalog_in(server, "repmgr")
+}
+
+/// The same of any database.
+pub fn catalog_in(server: &Server, database: &str) -> Vec<String> {
+    let rows = server.try_query_in(database, &CATALOG.join(";"));
+    let rows = rows.unwrap_or_else(|error| panic!("{database}: {error}"));
+    let mut rows: Vec<String> = rows.lines().map(String::from).collect();
     rows.sort_unstable();
     rows
 }
@@ -124,25 +128,6 @@ fn every_version_has_the_same_objects_however_it_was_reached() {
         server.query("ALTER EXTENSION repmgr UPDATE TO '5.5'");
         assert_eq!(objects(&server), fresh, "from {old}");
     }
-}
-
-#[test]
-fn pg_dump_takes_the_metadata_along() {
-    let server = Primary::up("");
-    server.query(
-        "INSERT INTO repmgr.nodes VALUES (1, NULL, true, 'a', 'primary', 'l', 1, 'c', 'r', NULL, 'f'); \
-         INSERT INTO repmgr.events (node_id, event) VALUES (1, 'e'); INSERT INTO repmgr.voting_term VALUES (1)",
-    );
-    let (folder, port) = (server.server.folder.display().to_string(), server.port.to_string());
-    let options = ["-U", "postgres", "-h", &folder, "-p", &port, "-d", "repmgr"];
-    let dump = server.stage.run("pg_dump", &options).stdout;
-    let dump = String::from_utf8(dump).expect("a dump");
-    let mut tables: Vec<&str> = dump.lines().filter(|line| line.starts_with("COPY ")).collect();
-    tables
-        .iter_mut()
-        .for_each(|line| *line = line.split(' ').nth(1).expect("a table"));
-    tables.sort_unstable();
-    assert_eq!(tables, ["repmgr.events", "repmgr.monitoring_history", "repmgr.nodes"]);
 }
 
 #[test]

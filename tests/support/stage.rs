@@ -39,30 +39,29 @@ pub fn original() -> Option<&'static Stage> {
 /// The staged installation without any file of repmgr's extension: no control file, no scripts, no library.
 pub fn bare() -> &'static Stage {
     static STAGE: OnceLock<Stage> = OnceLock::new();
-    STAGE.get_or_init(|| {
-        let ours = stage();
-        let root = ours.root.with_file_name(format!(
-            "{}-bare",
-            ours.root
-                .file_name()
-                .and_then(|name| name.to_str())
-                .expect("a folder's name")
-        ));
-        if !root.exists() {
-            let beside = root.with_extension(format!("new-{}", std::process::id()));
-            let script = "mkdir \"$1\" && chmod 755 \"$1\" && cp -al \"$0/.\" \"$1\" && \
-                          find \"$1\" \\( -path '*/extension/repmgr*' -o -name repmgr.so \\) -delete";
-            run(
-                "cp",
-                Command::new("sh").args(["-c", script]).arg(&ours.root).arg(&beside),
-            );
-            // Another test program may have been quicker.
-            if std::fs::rename(&beside, &root).is_err() {
-                let _ = std::fs::remove_dir_all(&beside);
-            }
+    let change = "find \"$0\" \\( -path '*/extension/repmgr*' -o -name repmgr.so \\) -delete";
+    STAGE.get_or_init(|| variant(stage(), "bare", change, &[]))
+}
+
+/// A copy of a staged installation, made once: after `change`, a shell script that gets the copy's folder as `$0`.
+pub fn variant(of: &Stage, name: &str, change: &str, arguments: &[&Path]) -> Stage {
+    let mut own = of.root.file_name().expect("a folder's name").to_owned();
+    own.push(format!("-{name}"));
+    let root = of.root.with_file_name(own);
+    if !root.exists() {
+        let beside = root.with_extension(format!("new-{}", std::process::id()));
+        let copy = "mkdir \"$1\" && chmod 755 \"$1\" && cp -al \"$0/.\" \"$1\"";
+        run("cp", Command::new("sh").args(["-ec", copy]).arg(&of.root).arg(&beside));
+        run(
+            name,
+            Command::new("sh").args(["-ec", change]).arg(&beside).args(arguments),
+        );
+        // Another test program may have been quicker.
+        if std::fs::rename(&beside, &root).is_err() {
+            let _ = std::fs::remove_dir_all(&beside);
         }
-        at(&root)
-    })
+    }
+    at(&root)
 }
 
 /// A staged installation in a given folder.
