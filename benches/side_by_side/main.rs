@@ -77,7 +77,9 @@ fn main() {
         comparisons: Vec::new(),
     };
     commands::looking(&mut bench);
+    // Before a connection is cut: a primary that stops waits for standbys that it takes for connected.
     commands::switchovers(&mut bench);
+    commands::looking_past_a_silent_host(&mut bench);
     daemons::standing_by(&mut bench);
     daemons::lost_primaries(&mut bench);
 
