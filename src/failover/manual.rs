@@ -68,8 +68,9 @@ it waits for `connect_timeout` otherwise.
    (`recovery_min_apply_delay`), or whose replay is paused, ranks by what it has received like any other, as a
    promotion replays the rest at once; the reason names it. `priority=0` keeps it from being promoted.
 6. The best candidate promotes itself, after `failover_validation_command` if there is one. It holds back for five
-   seconds and looks again if its own server or daemon is just back, or if it takes the place of better nodes
-   that seem unable to act, which are told so; but not originals, which do not hold back when they are told.
+   seconds and looks again if its own server or daemon is just back and not every sibling saw the primary after that,
+   or if it takes the place of better nodes that seem unable to act, which are told so; but not originals, which do not
+   hold back when they are told.
 7. The others wait for its word. If none comes within `primary_notification_timeout`, they vote again every
    `election_rerun_interval`.
 

@@ -130,7 +130,7 @@ rules! {
     ElectionWon = "election-won", "electing" => "validating, promoting",
         "This node is the one to be promoted.";
     NewlyElectable = "newly-electable", "electing" => "voting again",
-        "This node won, but others may not have counted with it: its server or daemon is just back. Hold back once.";
+        "This node won, but others may not have counted with it: its server or daemon is just back, and not all saw the primary after that. Hold back once.";
     OvertakingAnnounced = "overtaking-announced", "electing" => "voting again",
         "This node won in place of better ones that seem unable to act: tell each of them to hold back, then vote again.";
     UpstreamUnrecorded = "upstream-unrecorded", "electing" => "degraded",

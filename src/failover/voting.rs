@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::types::NodeId;
+use crate::types::{NodeId, NodeType};
 
 use super::action::{Action, Where};
 use super::election::{Ballot, Outcome, Tally, elect};
@@ -225,8 +225,25 @@ impl Turn<'_> {
         }
         self.next.overtaking = None;
         self.stand_again();
-        let at = self.next.electable_since.unwrap_or(self.now) + settle;
-        (self.now < at).then_some((Rule::NewlyElectable, at))
+        let since = self.next.electable_since.unwrap_or(self.now);
+        let at = since + settle;
+        (self.now < at && !self.all_vote_since(since)).then_some((Rule::NewlyElectable, at))
+    }
+
+    /// Whether every sibling that may be elected saw the lost upstream after a moment, so that its election began later.
+    fn all_vote_since(&self, moment: Duration) -> bool {
+        // The server tells it in whole seconds.
+        let rounded = Duration::from_secs(1);
+        let upstream = self.next.upstream;
+        let mut siblings = self.next.nodes.iter().filter(|node| {
+            node.active && node.id != self.next.own && node.upstream == upstream && node.node_type != NodeType::Witness
+        });
+        siblings.all(|node| {
+            let seen = self.seen.of(node.id).filter(|seen| seen.upstream == upstream);
+            let age = seen.and_then(|seen| seen.upstream_last_seen);
+            age.and_then(|age| self.now.checked_sub(age + rounded))
+                .is_some_and(|at| at >= moment)
+        })
     }
 
     /// Those in whose place this node is about to be promoted hold back for a while only. Delays, the validation and the

@@ -131,6 +131,23 @@ fn a_better_node_that_was_not_told_yet_is_told_before_it_is_overtaken() {
     daemon.until(Rule::ElectionWon);
 }
 
+/// An election of a sibling that began before this node was there does not count with it.
+#[test]
+fn a_node_that_is_just_back_holds_back_unless_its_siblings_saw_the_primary_after_that() {
+    for (saw, rule) in [
+        (None, Rule::NewlyElectable),
+        (Some(5), Rule::NewlyElectable),
+        (Some(0), Rule::ElectionWon),
+    ] {
+        let mut daemon = Daemon::new(|config| config.reconnect_attempts = 1);
+        daemon.until(Rule::UpstreamSeen);
+        daemon.others[0].upstream_last_seen = saw.map(Duration::from_secs);
+        daemon.upstream = REFUSED;
+        daemon.until(Rule::ElectionBegins);
+        assert_eq!(daemon.turn().rule, rule, "{saw:?}");
+    }
+}
+
 /// The word of a worse node that is about to take this one's place counts until the decision.
 #[test]
 fn a_node_told_to_vote_again_in_its_election_holds_back() {
