@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test conformance mixed takeover simulate faults faults-release bench lint generate audit package package-test versions clean
+.PHONY: all build extension install setup stage demo test conformance mixed takeover simulate faults faults-release bench book lint generate audit package package-test versions clean
 
 all: build extension
 
@@ -48,12 +48,18 @@ demo: stage
 
 test: stage
 	-@scripts/stage-original.sh >/dev/null
+	-@scripts/stage-book.sh >/dev/null
 	scripts/test.sh
 
 # Every scenario with the original and with this program, where `make test` has those that need no hosts; as root.
 conformance: stage
 	@scripts/stage-original.sh >/dev/null
 	REPMGR_TEST_LAYERS="$${REPMGR_TEST_LAYERS:-conformance faults}" $(CARGO) test -q --test conformance -- --include-ignored
+
+# Every example of the book, on hosts of their own, as root.
+book: stage
+	@scripts/stage-book.sh >/dev/null
+	REPMGR_TEST_LAYERS=book $(CARGO) test --test book -- --include-ignored --test-threads=2
 
 # Clusters in which some nodes run the original: every combination, where `make test` has some of them.
 mixed: stage

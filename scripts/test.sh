@@ -3,7 +3,7 @@
 #
 # REPMGR_TEST_LAYERS names the layers that must run. A layer is one of those
 # below, or one that single tests name when they cannot run here (barman,
-# conformance, faults, root); a skip of a named layer fails.
+# book, conformance, faults, root); a skip of a named layer fails.
 #
 # With --list: names the tests that work on a cluster.
 set -uo pipefail
@@ -15,7 +15,7 @@ failed=()
 # Test programs at the same time, and tests of each.
 at_once=3
 threads=4
-ran=" barman conformance faults root "
+ran=" barman book conformance faults root "
 
 layer() {
     local name=$1
@@ -39,7 +39,7 @@ if [ "${1:-}" = --list ]; then
 fi
 # Tests that work on servers, whatever the way of reaching them.
 # The longest first.
-on_servers=(switchover conformance faults rejoin barman matrix transports hosts weaknesses systemd mixed without_library unreachable detection
+on_servers=(switchover conformance faults rejoin barman book matrix transports hosts weaknesses systemd mixed without_library unreachable detection
     connections remote spellings node_service daemon_service extension events instance configuration)
 
 everything=$(for test in tests/*.rs tests/*/main.rs; do
