@@ -118,10 +118,10 @@ pub fn command() -> Command {
                 .help("go into the background (default: true)")
                 .help_heading("Process"),
         )
+        .arg(Arg::new("background").short('d').action(ArgAction::SetTrue).hide(true))
         .arg(
             Arg::new("daemonize-short")
                 .long("daemonize-short")
-                .short('d')
                 .num_args(0..=1)
                 .require_equals(true)
                 .default_missing_value("")
@@ -161,7 +161,7 @@ pub fn parse(arguments: &[String]) -> Result<Asked, UsageError> {
 
 fn options(matches: &ArgMatches) -> Arguments {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let short_given = matches.contains_id("daemonize-short");
+    let short_given = matches.get_flag("background") || matches.contains_id("daemonize-short");
     Arguments {
         config_file: text("config-file"),
         daemonize: short_given || matches.get_one("daemonize").copied().unwrap_or(true),
@@ -205,6 +205,7 @@ mod tests {
             assert!(arguments(&format!("--daemonize={yes}")).daemonize, "{yes}");
         }
         assert!(run("--daemonize=perhaps").is_err());
+        assert!(run("-d=false").is_err(), "the letter takes no value");
     }
 
     #[test]

@@ -10,13 +10,18 @@
 mod support;
 
 mod broken;
+mod catalogue;
 mod clone;
 mod cluster_life;
 mod command_line;
+mod configuration;
+mod daemon_arguments;
 mod daemon_service;
 mod differences;
 mod events;
+mod external_configuration;
 mod failover;
+mod many_hosts;
 mod masks;
 mod node_check;
 mod node_service;
@@ -26,6 +31,7 @@ mod rejoin;
 mod script;
 mod slots;
 mod status;
+mod switchover;
 mod unregistration;
 mod witness;
 

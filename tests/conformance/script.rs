@@ -1,11 +1,14 @@
 //! A script that runs twice, and the comparison of what it saw.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::process::Command;
 
 use crate::differences::{self, Difference};
 use crate::masks;
 use crate::support;
 use crate::support::cluster::Cluster;
+use crate::support::hosts::Hosts;
 use crate::support::stage::{self, Stage};
 
 /// What one step left behind, with paths, ports and times replaced.
@@ -24,22 +27,58 @@ struct Deliberate {
     ours: &'static str,
 }
 
+/// Where the nodes are: all on this host, or on a host each.
+pub enum Place {
+    /// On loopback.
+    Here(Cluster),
+    /// With addresses of their own and an sshd each.
+    Hosts(Hosts),
+}
+
+impl Deref for Place {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        match self {
+            Place::Here(cluster) => cluster,
+            Place::Hosts(hosts) => hosts,
+        }
+    }
+}
+
+impl DerefMut for Place {
+    fn deref_mut(&mut self) -> &mut Cluster {
+        match self {
+            Place::Here(cluster) => cluster,
+            Place::Hosts(hosts) => hosts,
+        }
+    }
+}
+
 /// A cluster and what was seen of it so far.
 pub struct Script {
     /// The cluster.
-    pub cluster: Cluster,
+    pub cluster: Place,
     records: Vec<Record>,
     deliberate: Option<Deliberate>,
     hidden: Vec<String>,
 }
 
 impl Script {
-    fn new(name: &str, count: u32, stage: &'static Stage, programs: &Path) -> Script {
+    fn new(cluster: Place) -> Script {
         Script {
-            cluster: Cluster::with_stage(name, count, stage, programs),
+            cluster,
             records: Vec::new(),
             deliberate: None,
             hidden: Vec::new(),
+        }
+    }
+
+    /// The hosts of a scenario that runs on hosts.
+    pub fn hosts(&self) -> &Hosts {
+        match &self.cluster {
+            Place::Hosts(hosts) => hosts,
+            Place::Here(_) => panic!("this scenario runs on one host"),
         }
     }
 
@@ -59,9 +98,14 @@ impl Script {
     fn normal(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for node in &self.cluster.nodes {
-            text = masks::word(&text, &node.server.port.to_string(), &format!("PORT{}", node.id));
+            text = match &node.server.host {
+                Some(host) => masks::word(&text, &host.address, &format!("ADDRESS{}", node.id)),
+                None => masks::word(&text, &node.server.port.to_string(), &format!("PORT{}", node.id)),
+            };
         }
         text = text.replace(&self.cluster.folder.display().to_string(), "FOLDER");
+        let programs = self.cluster.node(1).programs.display().to_string();
+        text = text.replace(&programs, "PROGRAMS");
         text = text.replace(&self.cluster.node(1).server.stage.root.display().to_string(), "STAGE");
         for word in &self.hidden {
             text = masks::word(&text, word, "PID");
@@ -114,6 +158,32 @@ impl Script {
         }
     }
 
+    /// Runs `repmgrd` with what does not keep it running, and records its exit code and its standard output.
+    pub fn daemon(&mut self, id: u32, arguments: &[&str]) {
+        let mut program = self.cluster.node(id).program("repmgrd");
+        program.args(arguments).stdin(std::process::Stdio::null());
+        self.output(
+            &mut program,
+            &format!("node{id}: repmgrd {}", arguments.join(" ")),
+            |code, stdout, _| format!("{code}\n{stdout}"),
+        );
+    }
+
+    /// Runs any command and records what of its exit code, standard output and standard error is said.
+    pub fn output(&mut self, command: &mut Command, step: &str, seen: impl FnOnce(String, &str, &str) -> String) {
+        let output = command.output().expect(step);
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        let code = output
+            .status
+            .code()
+            .map_or("killed".to_owned(), |code| format!("exit {code}"));
+        let seen = seen(code, &stdout, &stderr);
+        self.record(step, &seen, &stderr);
+    }
+
     /// Runs a command and records its exit code and whether it complains of its options.
     pub fn complaints(&mut self, id: u32, arguments: &[&str]) {
         self.command(id, &[], arguments, |code, _, stderr| {
@@ -133,22 +203,11 @@ impl Script {
         seen: impl FnOnce(String, &str, &str) -> String,
     ) {
         let mut program = self.cluster.node(id).program("repmgr");
-        let output = program
+        program
             .args(arguments)
             .envs(environment.iter().copied())
-            .stdin(std::process::Stdio::null())
-            .output()
-            .expect("repmgr");
-        let (stdout, stderr) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-        let code = output
-            .status
-            .code()
-            .map_or("killed".to_owned(), |code| format!("exit {code}"));
-        let seen = seen(code, &stdout, &stderr);
-        self.record(&format!("node{id}: {}", arguments.join(" ")), &seen, &stderr);
+            .stdin(std::process::Stdio::null());
+        self.output(&mut program, &format!("node{id}: {}", arguments.join(" ")), seen);
     }
 
     /// Records what a server answers.
@@ -202,10 +261,13 @@ impl Script {
     pub fn replication_configuration(&mut self, id: u32) {
         let data = self.cluster.node(id).server.data.clone();
         let text = std::fs::read_to_string(data.join("postgresql.auto.conf")).unwrap_or_default();
-        let signal = std::fs::read_to_string(data.join("standby.signal")).unwrap_or_default();
+        let signals = ["standby.signal", "recovery.signal", "recovery.conf"].map(|name| {
+            let content = std::fs::read_to_string(data.join(name));
+            content.map_or_else(|_| String::new(), |content| format!("{name}: {content}\n"))
+        });
         self.record(
             &format!("replication configuration of node{id}"),
-            &format!("{text}{signal}"),
+            &format!("{text}{}", signals.concat()),
             "",
         );
     }
@@ -244,6 +306,19 @@ impl Script {
 
 /// Runs a scenario with the original and with this program at the same time; their records must be equal.
 pub fn compare(name: &str, count: u32, scenario: fn(&mut Script)) {
+    compare_at(scenario, |stage, programs| {
+        Some(Place::Here(Cluster::with_stage(name, count, stage, programs)))
+    });
+}
+
+/// The same on hosts with an address and an sshd each, without servers.
+pub fn compare_on_hosts(name: &str, count: u32, scenario: fn(&mut Script)) {
+    compare_at(scenario, |stage, programs| {
+        Hosts::with_stage(name, count, stage, programs).map(Place::Hosts)
+    });
+}
+
+fn compare_at(scenario: fn(&mut Script), place: impl Fn(&'static Stage, &Path) -> Option<Place> + Sync) {
     let Some(original) = stage::original() else {
         return support::skip(
             "conformance",
@@ -251,9 +326,9 @@ pub fn compare(name: &str, count: u32, scenario: fn(&mut Script)) {
         );
     };
     let record = |stage, programs: &Path| {
-        let mut script = Script::new(name, count, stage, programs);
+        let mut script = Script::new(place(stage, programs)?);
         scenario(&mut script);
-        script.records
+        Some(script.records)
     };
     let (theirs, ours) = std::thread::scope(|scope| {
         let theirs = scope.spawn(|| record(original, &original.bindir));
@@ -261,6 +336,9 @@ pub fn compare(name: &str, count: u32, scenario: fn(&mut Script)) {
         (theirs.join(), ours)
     });
     let theirs = theirs.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let (Some(theirs), Some(ours)) = (theirs, ours) else {
+        return;
+    };
     assert_eq!(theirs.len(), ours.len());
     let complaints: Vec<String> = theirs
         .iter()
