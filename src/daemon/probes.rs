@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::failover::ProbeEnd;
 use crate::metadata::NodeRecord;
 use crate::postgres::Connection;
+use crate::types::RecoveryState;
 
 /// A probe that has ended.
 #[derive(Debug)]
@@ -51,13 +52,20 @@ impl Probes {
         let kept = kept.filter(|_| self.under_way == 0);
         self.under_way += 1;
         tokio::spawn(async move {
+            let id = node.node_id;
+            let probing = tokio::spawn(async move { probe::upstream(&config, &node, kept).await });
+            // Whatever becomes of it, it ends: the loop waits for that.
             let Probed {
                 connection,
                 probe,
                 error,
-            } = probe::upstream(&config, &node, kept).await;
+            } = probing.await.unwrap_or_else(|error| Probed {
+                connection: None,
+                probe: Ok(RecoveryState::Unknown),
+                error: Some(error.to_string()),
+            });
             let end = ProbeEnd {
-                node: node.node_id,
+                node: id,
                 started,
                 answer: probe,
             };

@@ -88,6 +88,8 @@ impl Turn<'_> {
 
     fn demoted(mut self) -> Decision {
         self.next.mode = Mode::Primary(PrimaryPhase::Searching);
+        // It does not vote before it has seen a new primary; others must not wait for it.
+        self.next.standing_aside = true;
         self.register_daemon();
         self.decide_at_once(Rule::PrimaryDemoted, "the local server is a standby now")
     }
@@ -115,7 +117,9 @@ impl Turn<'_> {
         });
         match result {
             Some(RecordChange::Done) => {
+                let aside = std::mem::take(&mut self.next.standing_aside);
                 self.forget_loss();
+                self.next.standing_aside = aside;
                 let upstream = self.joined_upstream(primary);
                 self.watch(Some(upstream));
                 self.next.local = LocalServer::Up;

@@ -337,6 +337,30 @@ fn a_former_primary_becomes_a_standby_of_the_new_one() {
     assert!(end.actions.contains(&Action::Exit(ExitCode::BadConfig)));
 }
 
+/// Its siblings would wait for its word in vain if the new primary were lost in this very moment.
+#[test]
+fn a_former_primary_is_no_candidate_before_it_has_seen_the_new_one() {
+    let mut daemon = Daemon::new(|_| ());
+    daemon.nodes[1].node_type = NodeType::Primary;
+    daemon.nodes[1].upstream = None;
+    daemon.local.recovery = RecoveryState::Primary;
+    daemon.until(Rule::BeginPrimary);
+    daemon.local.recovery = RecoveryState::Standby;
+    daemon.others = vec![seen(3, RecoveryState::Primary)];
+    let demoted = daemon.until(Rule::PrimaryDemoted);
+    assert_eq!(demoted.actions.last(), Some(&Action::StandAside(true)));
+    daemon.until(Rule::NewPrimaryFound);
+    daemon.finished = vec![Finished::BecameStandby(RecordChange::Done)];
+    daemon.until(Rule::Rejoined);
+    daemon.nodes[1] = node(2, NodeType::Standby, Some(3));
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::UpstreamNotThere);
+    assert!(daemon.state.standing_aside);
+    daemon.upstream = UP;
+    let back = daemon.until(Rule::UpstreamBack);
+    assert!(back.actions.contains(&Action::StandAside(false)));
+}
+
 /// A former primary was made a standby of node 3, which was lost before this node found it; node 4 took its place.
 /// The server still streams from node 3, so its daemon must not be content with node 4.
 #[test]
