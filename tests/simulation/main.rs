@@ -18,6 +18,7 @@ mod faults;
 mod invariants;
 mod network;
 mod original;
+mod people;
 mod random;
 mod scenario;
 mod server;
