@@ -39,7 +39,7 @@ if [ "${1:-}" = --list ]; then
 fi
 # Tests that work on servers, whatever the way of reaching them.
 # The longest first.
-on_servers=(switchover conformance faults rejoin barman book matrix transports hosts weaknesses systemd mixed without_library unreachable detection
+on_servers=(switchover conformance faults rejoin barman wild book matrix transports hosts weaknesses systemd mixed without_library unreachable detection
     connections remote spellings node_service daemon_service extension events instance configuration)
 
 everything=$(for test in tests/*.rs tests/*/main.rs; do
