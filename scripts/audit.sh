@@ -8,8 +8,9 @@ set -eu
 cd "$(dirname "$0")/.."
 
 command -v cargo-deny >/dev/null || {
-    echo "skipped: cargo-deny is not installed (cargo install cargo-deny)"
-    exit 0
+    echo "licences only, because cargo-deny is not installed (cargo install cargo-deny); skipped: sources, known weaknesses"
+    scripts/sbom.pl | scripts/licences.pl
+    exit
 }
 deny() { cargo deny --offline --locked check --hide-inclusion-graph "$@"; }
 

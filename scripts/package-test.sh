@@ -1,11 +1,14 @@
 #!/bin/bash
 # Installs the packages over a working cluster of the original's, upgrades, removes and purges them: in a clean Debian of
-# each release. Needs root, debootstrap and a Debian mirror; nothing of the running system is changed. `make package-test`.
+# each release, once without an init system and once under systemd; then does what docs/start.md says. Needs root,
+# debootstrap and a Debian mirror; nothing of the running system is changed. `make package-test`.
 #
 #   scripts/package-test.sh [SUITE…]        default: bookworm trixie
 #
 #   PACKAGE_TEST_FOLDER   where the releases and the packages are kept for the next time (default
 #                         /var/tmp/repmgr-oxide-package-test); what is complete there is not made again
+#   PACKAGE_TEST_PREVIOUS a folder with the packages of the last release, in a folder for each suite; without it the
+#                         upgrade begins with packages of this very source
 #   PACKAGE_TEST_CLEAN    yes: the folder is deleted at the end
 #   PACKAGE_PROFILE       dev is built faster than release
 #   DEBIAN_MIRROR         default: the one of debootstrap
@@ -32,35 +35,102 @@ major_of() {
     esac
 }
 
-# Runs bash in a Debian, with a network, processes and mounts of its own, which vanish with it. What is written lands
+# Runs bash in a Debian, with a network, processes and mounts of its own, which vanish with it, and with this script. What is written lands
 # in a layer over the release, unless the layer is "-". More arguments are mounted at /mnt/1, /mnt/2…
 in_root() {
     local root=$1 layer=$2 network=$3 command=$4
     shift 4
     local options=(--mount --pid --fork --kill-child --uts --ipc)
     [ "$network" = own ] && options+=(--net)
-    unshare "${options[@]}" bash -euc '
+    setpriv --pdeathsig KILL unshare "${options[@]}" bash -euc '
         root=$1 layer=$2 network=$3 command=$4
         shift 4
-        if [ "$layer" != - ]; then
-            mkdir -p "$layer/upper" "$layer/work" "$layer/root"
-            mount -t overlay overlay -o "lowerdir=$root,upperdir=$layer/upper,workdir=$layer/work" "$layer/root"
-            root=$layer/root
-        fi
-        mount -t proc proc "$root/proc"
+        '"$mount_layer"'
         mount --rbind /dev "$root/dev"
-        number=0
-        for mounted in "$@"; do
-            number=$((number + 1))
-            mkdir -p "$root/mnt/$number"
-            mount --bind "$mounted" "$root/mnt/$number"
-        done
+        '"$mount_more"'
         [ "$network" != own ] || ip link set lo up
-        hostname package-test
-        exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb \
-            DEBIAN_FRONTEND=noninteractive PACKAGE_PROFILE="$PACKAGE_PROFILE" bash -euc "$command"
+        exec chroot "$root" env -i "${environment[@]}" bash -euc "$command"
     ' - "$root" "$layer" "$network" "$command" "$@" </dev/null
 }
+# Parts of the programs that make a Debian.
+environment="environment=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb
+    DEBIAN_FRONTEND=noninteractive PACKAGE_PROFILE='$PACKAGE_PROFILE')"
+mount_layer='
+    if [ "$layer" != - ]; then
+        mkdir -p "$layer/upper" "$layer/work" "$layer/root"
+        mount -t overlay overlay -o "lowerdir=$root,upperdir=$layer/upper,workdir=$layer/work" "$layer/root"
+        root=$layer/root
+    fi
+    mount -t proc proc "$root/proc"
+'
+mount_more="$environment"'
+    number=0
+    for mounted in "$@"; do
+        number=$((number + 1))
+        mkdir -p "$root/mnt/$number"
+        mount --bind "$mounted" "$root/mnt/$number"
+    done
+    hostname package-test
+'
+
+# The same in a Debian that systemd has started, which must be installed there. Its network is its own.
+in_booted_root() {
+    local root=$1 layer=$2 command=$3 group launcher init result=0
+    shift 3
+    group=$(findmnt -n -o TARGET -t cgroup2 | head -n 1)/package-test-$$
+    mkdir "$group"
+    # It sees nothing but its part of the control groups.
+    (
+        echo "$BASHPID" >"$group/cgroup.procs"
+        exec setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --uts --ipc --net --cgroup bash -euc '
+            root=$1 layer=$2
+            shift 2
+            '"$mount_layer"'
+            mount -t sysfs sysfs "$root/sys"
+            mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+            mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+            mkdir "$root/dev/pts" "$root/dev/shm"
+            for device in null zero full random urandom tty; do
+                touch "$root/dev/$device"
+                mount --bind "/dev/$device" "$root/dev/$device"
+            done
+            mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+            ln -s pts/ptmx "$root/dev/ptmx"
+            ln -s /proc/self/fd "$root/dev/fd"
+            mount -t tmpfs tmpfs "$root/dev/shm"
+            mount -t tmpfs -o mode=755 tmpfs "$root/run"
+            mount -t tmpfs tmpfs "$root/tmp"
+            '"$mount_more"'
+            ip link set lo up
+            exec chroot "$root" env -i container=package-test "${environment[@]}" /lib/systemd/systemd --show-status=0
+        ' - "$root" "$layer" "$@" </dev/null >"$layer.boot.log" 2>&1
+    ) &
+    launcher=$!
+    for _ in $(seq 100); do
+        init=$(pgrep -P "$launcher" -x systemd || true)
+        [ -z "$init" ] || break
+        sleep 0.1
+    done
+    if [ -n "$init" ]; then
+        eval "$environment"
+        local inside=(nsenter -t "$init" --all --root --wd env -i "${environment[@]}")
+        for _ in $(seq 100); do
+            [ ! -S "/proc/$init/root/run/dbus/system_bus_socket" ] || break
+            sleep 0.1
+        done
+        "${inside[@]}" systemctl is-system-running --wait >/dev/null 2>&1 || true
+        "${inside[@]}" bash -euc "$command" </dev/null || result=$?
+        kill -KILL "$init" || true
+    else
+        echo "package-test.sh: systemd did not start: $(tail -n 3 "$layer.boot.log")" >&2
+        result=1
+    fi
+    wait "$launcher" 2>/dev/null || true
+    find "$group" -depth -type d -exec rmdir {} +
+    rm -f "$layer.boot.log"
+    return "$result"
+}
+can_boot() { findmnt -n -t cgroup2 >/dev/null; }
 
 # Only what is not mounted any more is deleted.
 forget() {
@@ -74,7 +144,7 @@ forget() {
 # A Debian with these packages.
 make_root() {
     local suite=$1 root=$2 packages=$3 downloaded=$4
-    [ ! -e "$root/.complete" ] || return 0
+    [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages $downloaded" ] || return 0
     if [ ! -e "$root/.bare" ]; then
         forget "$root"
         mkdir -p "$root"
@@ -83,10 +153,13 @@ make_root() {
     fi
     cp /etc/resolv.conf "$root/etc/resolv.conf"
     mkdir -p "$root/etc/postgresql-common"
+    echo "127.0.0.1 localhost package-test" >"$root/etc/hosts"
+    echo package-test >"$root/etc/hostname"
     # No cluster is made by the server's package.
     echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.conf"
     in_root "$root" - host "
         rm -f /etc/dpkg/dpkg.cfg.d/* /etc/apt/apt.conf.d/docker*
+        echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/package-test
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
         chmod 755 /usr/sbin/policy-rc.d
         apt-get update -qq
@@ -94,7 +167,7 @@ make_root() {
         [ -z '$downloaded' ] || apt-get install -y -qq --no-install-recommends --download-only $downloaded
         rm /usr/sbin/policy-rc.d
     " >>"$root.log" 2>&1 || { tail -n 5 "$root.log" >&2; return 1; }
-    touch "$root/.complete"
+    echo "$packages $downloaded" >"$root/.complete"
 }
 
 # The packages of one version, built in a Debian of that release.
@@ -116,8 +189,8 @@ build() {
         echo "$state" >"$result/.complete"
         return 0
     fi
-    make_root "$suite" "$root" "postgresql-server-dev-$major gcc libc6-dev libclang-dev clang make pkg-config libssl-dev \
-        debhelper git ca-certificates lintian" ""
+    make_root "$suite" "$root" "postgresql-server-dev-$major build-essential libclang-dev clang pkg-config libssl-dev debhelper git \
+        ca-certificates lintian" ""
     mkdir -p "$result" "$folder/target-$suite" "$source"
     find "$source" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
     (cd "$top" && git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -c) |
@@ -138,15 +211,47 @@ test_suite() {
     major=$(major_of "$suite")
     build "$suite" "$first"
     build "$suite" "$second"
-    make_root "$suite" "$root" "postgresql-$major procps man-db perl" "sudo repmgr repmgr-common postgresql-$major-repmgr"
+    make_root "$suite" "$root" "postgresql-$major procps man-db perl" \
+        "sudo repmgr repmgr-common postgresql-$major-repmgr systemd systemd-sysv dbus"
+    local this=$folder/packages-$suite-$first next=$folder/packages-$suite-$second
+    local more=("$next" "$top/packaging/test" "$top/docs")
+    local previous=${PACKAGE_TEST_PREVIOUS:+$PACKAGE_TEST_PREVIOUS/$suite}
     forget "$layer"
-    in_root "$root" "$layer" own "bash /mnt/3/steps.sh $major" \
-        "$folder/packages-$suite-$first" "$folder/packages-$suite-$second" "$top/packaging/test"
+    echo "== the init script"
+    in_root "$root" "$layer" own "bash /mnt/3/steps.sh $major" "${previous:-$this}" "${more[@]}"
     forget "$layer"
-    echo "-- as docs/start.md says"
-    in_root "$root" "$layer" own "bash /mnt/2/docs.sh /mnt/3/start.md" \
-        "$folder/packages-$suite-$first" "$top/packaging/test" "$top/docs"
+    if ! can_boot; then
+        echo "== skipped: the units under systemd, which needs control groups (version 2)"
+        in_root "$root" "$layer" own "bash /mnt/3/docs.sh /mnt/4/start.md" "$this" "${more[@]}"
+        forget "$layer"
+        return
+    fi
+    under_systemd "steps.sh $major" "${previous:-$this}"
+    under_systemd "docs.sh /mnt/4/start.md" "$this" "bash /mnt/3/units.sh $major"
+}
+# In test_suite: these steps in a fresh layer, with these packages as the first.
+under_systemd() {
+    echo "== under systemd: ${1%% *}"
+    in_root "$root" "$layer" own "apt-get install -y -qq --no-install-recommends systemd systemd-sysv dbus" >/dev/null 2>&1
+    in_booted_root "$root" "$layer" "bash /mnt/3/$1; ${3:-}" "$2" "${more[@]}"
     forget "$layer"
+}
+
+# Nothing of the Debians runs or is mounted any more.
+nothing_left() {
+    local process
+    if grep -q " $folder" /proc/self/mountinfo; then
+        echo "package-test.sh: still mounted: $(grep -o " $folder[^ ]*" /proc/self/mountinfo)" >&2
+        return 1
+    fi
+    for process in /proc/[0-9]*; do
+        case $(readlink "$process/root" 2>/dev/null) in
+        "$folder"/*)
+            echo "package-test.sh: still running: ${process#/proc/} $(tr '\0' ' ' <"$process/cmdline")" >&2
+            return 1
+            ;;
+        esac
+    done
 }
 
 mkdir -p "$folder"
@@ -154,7 +259,7 @@ cd "$top"
 cargo fetch --locked --quiet
 # What the packages are made of; another state is built anew.
 state="$PACKAGE_PROFILE $(git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null |
-    grep -v ' packaging/test/\| scripts/package-test.sh' | sha256sum)"
+    grep -v ' \(tests\|benches\|examples\|packaging/test\)/\| scripts/package-test.sh' | sha256sum)"
 first=$(sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
 second=$first+next
 suites=("$@")
@@ -167,9 +272,10 @@ for suite in "${suites[@]}"; do
     [ $? = 0 ] || failed+=("$suite")
     set -e
 done
+nothing_left || failed+=("something is left")
 [ "${PACKAGE_TEST_CLEAN:-}" != yes ] || forget "$folder"
 if [ ${#failed[@]} -gt 0 ]; then
     echo "FAILED: ${failed[*]}"
     exit 1
 fi
-echo "passed"
+echo "passed in $SECONDS s"

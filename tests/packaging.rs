@@ -163,6 +163,33 @@ fn the_scripts_are_shell() {
     }
 }
 
+#[test]
+fn only_licences_that_are_allowed_are_in_the_bill_of_materials() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bill = Command::new(root.join("scripts/sbom.pl")).output().unwrap();
+    assert!(bill.status.success(), "{}", said(&bill));
+    let check = |deny: &Path| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bill");
+        std::fs::write(&file, &bill.stdout).unwrap();
+        Command::new(root.join("scripts/licences.pl"))
+            .arg(deny)
+            .stdin(std::fs::File::open(file).unwrap())
+            .output()
+            .unwrap()
+    };
+    let checked = check(&root.join("deny.toml"));
+    assert!(checked.status.success(), "{}", said(&checked));
+    // It does look: without one of them, a crate is named.
+    let folder = tempfile::tempdir().unwrap();
+    let stricter = folder.path().join("deny.toml");
+    let list = std::fs::read_to_string(root.join("deny.toml")).unwrap();
+    std::fs::write(&stricter, list.replace("\"Unicode-3.0\",", "")).unwrap();
+    let checked = check(&stricter);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(said(&checked).contains("unicode-ident"), "{}", said(&checked));
+}
+
 /// Bold as a typewriter does it: the letter, a step back, the letter.
 fn without_overstrike(text: &str) -> String {
     let mut shown = String::new();

@@ -5,34 +5,27 @@
 #   steps.sh MAJOR
 set -euo pipefail
 major=$1
-bin=/usr/lib/postgresql/$major/bin
+. "$(dirname "$0")/common.sh"
 
-step() { printf -- '-- %s\n' "$*"; }
-fail() {
-    printf 'FAILED: %s\n' "$*" >&2
-    for log in /tmp/apt.log /var/log/postgresql/*.log; do
-        [ ! -s "$log" ] || { printf '== %s\n' "$log"; tail -n 15 "$log"; } >&2
-    done
-    exit 1
+# No runlevel is no problem.
+service() { invoke-rc.d repmgrd "$@" 2> >(grep -v 'current runlevel' >&2); }
+# Under systemd, the original's unit counts as started if the script that it runs refused to start anything.
+start_originals() {
+    if [ -d /run/systemd/system ]; then systemctl restart repmgrd; else service start; fi
 }
-# Waits for a command to succeed, 60 seconds at most.
-eventually() {
-    for _ in $(seq 240); do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.25
-    done
-    fail "not in time: $*"
+# The service watches node 1; the daemon of node 2 is started by hand.
+daemons() { daemons_of /etc/repmgr.conf; }
+other() { daemons_of /etc/repmgr2.conf; }
+other_ended() { [ -z "$(other)" ]; }
+other_watches() { [ "$(sql 5502 'SELECT repmgr.repmgrd_is_running()')" = t ]; }
+start_other() {
+    as_postgres repmgrd -f /etc/repmgr2.conf --no-pid-file --daemonize >/dev/null 2>&1
+    eventually other_watches
 }
-same() { [ "$2" = "$3" ] || fail "$1: $(diff <(echo "$2") <(echo "$3"))"; }
-as_postgres() { setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/var/lib/postgresql "$@"; }
-sql() { as_postgres psql -X -A -t -q -h /var/run/postgresql -p "$1" -U repmgr -d repmgr -c "$2"; }
-# dpkg must not need to ask: nobody answers.
-apt() { apt-get -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null >/tmp/apt.log 2>&1 || { cat /tmp/apt.log; fail "apt-get $*"; }; }
-
-daemons() { pgrep -x repmgrd || true; }
 runs() { [ -n "$(daemons)" ]; }
 runs_not() { [ -z "$(daemons)" ]; }
-of_ours() { [ "$(readlink "/proc/$(daemons | head -n 1)/exe")" = /usr/lib/repmgr-oxide/repmgr ]; }
+# In the unit, /usr is a file system of its own.
+of_ours() { readlink "/proc/$(daemons | head -n 1)/exe" | grep -q '/lib/repmgr-oxide/repmgr$'; }
 # Named in the metadata, so it came through its start.
 registered() { [ "$(sql 5501 'SELECT repmgr.repmgrd_is_running()')" = t ]; }
 watches() { runs && registered; }
@@ -56,9 +49,11 @@ cluster_state() {
 }
 settings() { cat /etc/repmgr.conf /etc/default/repmgrd; stat -c '%a %U %n' /etc/repmgr.conf /etc/default/repmgrd; }
 
-# There is no init system: only the service that this is about is started.
-printf '#!/bin/sh\n[ "$1" = repmgrd ] || exit 101\n' >/usr/sbin/policy-rc.d
-chmod 755 /usr/sbin/policy-rc.d
+# Without an init system, only the service that this is about is started.
+if [ ! -d /run/systemd/system ]; then
+    printf '#!/bin/sh\n[ "$1" = repmgrd ] || exit 101\n' >/usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+fi
 before=$(everything)
 
 step "a cluster of two nodes by the original"
@@ -86,6 +81,8 @@ failover='automatic'
 promote_command='repmgr standby promote -f /etc/repmgr$node.conf --log-to-file'
 follow_command='repmgr standby follow -f /etc/repmgr$node.conf --log-to-file --upstream-node-id=%n'
 monitor_interval_secs=1
+reconnect_attempts=2
+reconnect_interval=1
 log_file='/var/log/postgresql/repmgrd.log'
 END
 done
@@ -111,10 +108,12 @@ REPMGRD_CONF="/etc/repmgr.conf"
 REPMGRD_OPTS="--daemonize=false"
 END
 chmod 640 /etc/default/repmgrd
-invoke-rc.d repmgrd start
+start_originals
 eventually watches
 ! of_ours || fail "the original's daemon is ours"
+start_other
 old=$(daemons)
+by_hand=$(other)
 state=$(cluster_state)
 kept=$(settings)
 
@@ -124,15 +123,19 @@ same "settings" "$kept" "$(settings)"
 eventually watches
 [ "$old" != "$(daemons)" ] && of_ours || fail "the original's daemon still runs"
 same "cluster" "$state" "$(cluster_state)"
+[ "$(other)" = "$by_hand" ] || fail "the daemon that was started by hand is gone"
+grep -q "still runs: $by_hand;" /tmp/apt.log || fail "not a word of the daemon that was started by hand"
 [ "$(dpkg-query -W -f '${db:Status-Abbrev}' dependent)" = "ii " ] || fail "what depends on the original is gone"
 [ -z "$(dpkg --audit)" ] || fail "$(dpkg --audit)"
 apt-get check -qq
 as_postgres repmgr -f /etc/repmgr.conf cluster show >/tmp/show || fail "cluster show"
 as_postgres "$bin/repmgr" -f /etc/repmgr2.conf node check >/dev/null || fail "node check of the standby"
 as_postgres repmgr -f /etc/repmgr.conf --version --verbose | grep -q oxide || fail "/usr/bin/repmgr is not ours"
-for page in repmgr repmgrd repmgr.conf; do
+for page in repmgr repmgrd repmgr.conf repmgr-standby-switchover; do
     man -w "$page" >/dev/null || fail "no manual page $page"
 done
+warnings=$(dpkg -L repmgr-oxide | grep '/man[1-8]/.*gz$' | MANWIDTH=80 xargs man --warnings -l 2>&1 >/dev/null)
+[ -z "$warnings" ] || fail "manual pages: $warnings"
 
 step "what is left of the original is purged: nothing of ours goes with it"
 apt purge repmgr repmgr-common "postgresql-$major-repmgr"
@@ -144,25 +147,33 @@ ls /etc/rc2.d/S??repmgrd >/dev/null || fail "the service does not start with the
 eventually watches
 
 step "upgraded: the daemon is another, the cluster the same"
+# The daemon of the standby, which would promote it.
+kill "$(other)"
+eventually other_ended
+start_other
 old=$(daemons)
+by_hand=$(other)
 apt install /mnt/2/*.deb
 eventually watches
 [ "$old" != "$(daemons)" ] || fail "the daemon was not restarted"
+[ "$(other)" = "$by_hand" ] || fail "the daemon that was started by hand is gone"
 same "settings" "$kept" "$(settings)"
 same "cluster" "$state" "$(cluster_state)"
+kill "$by_hand"
+eventually other_ended
 
 step "the init script"
-invoke-rc.d repmgrd status >/dev/null || fail "status of a running service"
-invoke-rc.d repmgrd start
+service status >/dev/null || fail "status of a running service"
+service start
 [ "$(daemons | wc -l)" = 1 ] || fail "started twice"
 old=$(daemons)
-invoke-rc.d repmgrd restart
+service restart
 eventually watches
 [ "$old" != "$(daemons)" ] || fail "restart"
-invoke-rc.d repmgrd stop
+service stop
 eventually runs_not
-! invoke-rc.d repmgrd status >/dev/null || fail "status of a stopped service"
-invoke-rc.d repmgrd try-restart
+! service status >/dev/null || fail "status of a stopped service"
+service try-restart
 runs_not || fail "try-restart started it"
 
 step "a service that was stopped is not started by an upgrade"
@@ -175,7 +186,7 @@ step "nothing is started without being enabled, or without a configuration"
 for line in REPMGRD_ENABLED=no REPMGRD_CONF= REPMGRD_CONF=/etc/missing.conf; do
     cp -p /etc/default/repmgrd /tmp/default
     echo "$line" >>/etc/default/repmgrd
-    invoke-rc.d repmgrd start || fail "start is not refused quietly: $line"
+    service start || fail "start is not refused quietly: $line"
     /usr/lib/repmgr-oxide/repmgrd-service check 2>/tmp/reason && fail "to be started: $line"
     grep -q "not started: .*${line%%=*}" /tmp/reason || fail "no reason: $(cat /tmp/reason)"
     cp -p /tmp/default /etc/default/repmgrd
@@ -185,26 +196,26 @@ runs_not || fail "started"
 
 step "options that put the daemon into the background do not hide it"
 sed -i 's/^REPMGRD_OPTS=.*/REPMGRD_OPTS="-d --daemonize -v"/' /etc/default/repmgrd
-invoke-rc.d repmgrd start
+service start
 eventually watches
-invoke-rc.d repmgrd status >/dev/null || fail "lost sight of it"
-invoke-rc.d repmgrd stop
+service status >/dev/null || fail "lost sight of it"
+service stop
 eventually runs_not
 sed -i 's/^REPMGRD_OPTS=.*/REPMGRD_OPTS="--daemonize=false"/' /etc/default/repmgrd
 
 step "back to the original, and again over it"
-invoke-rc.d repmgrd start
+service start
 eventually watches
 apt -o Dpkg::Options::=--force-confold install repmgr repmgr-common "postgresql-$major-repmgr"
 same "settings" "$kept" "$(settings)"
 eventually watches
 ! of_ours || fail "ours still runs"
 # The original's service loses sight of a daemon that puts itself into the background.
-invoke-rc.d repmgrd stop
+service stop
 eventually runs_not
 sed -i '/^REPMGRD_OPTS/d' /etc/default/repmgrd
 kept=$(settings)
-invoke-rc.d repmgrd start
+start_originals
 eventually watches
 apt install /mnt/2/*.deb
 eventually of_ours
@@ -224,7 +235,8 @@ same "servers" "$(tail -n 2 <<<"$state")" "$(postmasters)"
 step "purged: nothing is left but the data"
 apt purge repmgr-oxide "postgresql-$major-repmgr-oxide" repmgr repmgr-common "postgresql-$major-repmgr"
 same "files" "$before" "$(everything)"
-! ls /run/*repmgr* /run/systemd/generator*/*repmgr* 2>/dev/null || fail "left in /run"
+left=$(find /run -name '*repmgr*')
+[ -z "$left" ] || fail "left in /run: $left"
 ! dpkg-query -W '*repmgr*' 2>/dev/null | grep -q . || fail "dpkg: $(dpkg-query -W '*repmgr*')"
 same "servers" "$(tail -n 2 <<<"$state")" "$(postmasters)"
 [ "$(sql 5501 'SELECT count(*) FROM repmgr.nodes')" = 2 ] || fail "the metadata is gone"
@@ -234,7 +246,7 @@ apt install /mnt/1/*.deb
 sleep 1
 runs_not || fail "started"
 printf 'REPMGRD_ENABLED=yes\nREPMGRD_CONF=/etc/repmgr.conf\n' >/etc/default/repmgrd
-service repmgrd start
+/usr/sbin/service repmgrd start
 eventually watches
 eventually of_ours
 pg_ctlcluster "$major" node2 stop -m fast
