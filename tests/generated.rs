@@ -14,6 +14,10 @@ fn files() -> Vec<(String, String)> {
         ("repmgr.conf.sample", repmgr::config::sample()),
         ("docs/configuration.md", repmgr::config::chapter()),
         ("docs/differences.md", differences::manual()),
+        (
+            "docs/options.md",
+            repmgr::commands::chapter(&repmgr::daemon::arguments::command()),
+        ),
         ("docs/events.md", repmgr::events::manual()),
         ("docs/exit-codes.md", repmgr::exit_code::manual()),
         ("docs/failover.md", repmgr::failover::manual()),

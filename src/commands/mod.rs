@@ -5,6 +5,7 @@
 //! comes before a verb and after it.
 
 pub mod catalogue;
+mod chapter;
 mod checks;
 pub mod cluster;
 mod completion;
@@ -28,6 +29,7 @@ pub mod witness;
 
 use std::path::PathBuf;
 
+pub use chapter::chapter;
 pub use completion::completion;
 pub use manual::manual;
 pub use options::{ColumnFormat, Options};

@@ -45,6 +45,18 @@ played! {
     #[ignore = "make book"]
     clients: "clients.md", Cluster;
     #[ignore = "make book"]
+    notifications: "notifications.md", Daemons;
+    #[ignore = "make book"]
+    checks: "checks.md", Daemons;
+    #[ignore = "make book"]
+    troubleshooting: "troubleshooting.md", Daemons;
+    #[ignore = "make book"]
+    concepts: "concepts.md", Cluster;
+    #[ignore = "make book"]
+    extensions: "extensions.md", Cluster;
+    #[ignore = "make book"]
+    moving: "moving.md", Daemons;
+    #[ignore = "make book"]
     witness: "witness.md", Daemons;
     #[ignore = "make book"]
     authentication: "authentication.md", Cluster;

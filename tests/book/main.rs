@@ -5,6 +5,7 @@
 mod support;
 
 mod examples;
+mod messages;
 mod names;
 mod pages;
 mod world;

@@ -27,7 +27,7 @@ fn every_option_that_is_mentioned_exists() {
             for word in span.split_whitespace().filter(|word| word.starts_with("--")) {
                 let name = word
                     .trim_start_matches('-')
-                    .split(['=', ',', ')'])
+                    .split(['=', ',', ')', '['])
                     .next()
                     .unwrap_or_default();
                 assert!(name.is_empty() || known.contains(name), "{}:{line}: {word}", page.name);

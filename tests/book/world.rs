@@ -159,6 +159,7 @@ impl World {
         for file in [
             "tests/book/systemctl",
             "tests/book/journalctl",
+            "tests/book/mail",
             "packaging/debian/repmgrd-service",
         ] {
             let name = Path::new(file).file_name().expect("a name");

@@ -5,7 +5,7 @@
 #
 #   world.sh FOLDER LAYERS SERVICES HOST…     FOLDER   where the files of the hosts are, also those of an earlier world
 #                                             LAYERS   folders over this host's /usr and /etc, separated by colons
-#                                             SERVICES folder with "systemctl", "journalctl", "repmgrd-service"
+#                                             SERVICES folder with "systemctl", "journalctl", "mail", "repmgrd-service"
 #
 # Says "ready", and then waits. FOLDER/enter HOST USER COMMAND… runs something on a host.
 set -euo pipefail
@@ -71,6 +71,13 @@ files_of() {
     mkdir -p "$root/usr/lib/repmgr-oxide" "$root/usr/local/sbin"
     install -m 755 "$services/repmgrd-service" "$root/usr/lib/repmgr-oxide/repmgrd-service"
     install -m 755 "$services/systemctl" "$services/journalctl" "$root/usr/local/sbin"
+    install -m 755 "$services/mail" "$root/usr/local/bin"
+    chmod 1777 "$root/var/mail"
+    # As the packages do when they are installed.
+    echo 'nagios:x:198:65534::/var/lib/nagios:/bin/sh' >>"$root/etc/passwd"
+    mkdir -p "$root/var/lib/nagios"
+    printf '%s:*:19000::::::\n' nagios haproxy >>"$root/etc/shadow"
+    echo 'haproxy:x:199:65534::/var/lib/haproxy:/usr/sbin/nologin' >>"$root/etc/passwd"
     for known in "$root"/usr/lib/postgresql/*/bin; do ln -sf /usr/bin/repmgr /usr/bin/repmgrd "$known/"; done
     # What is written need not survive this host.
     mkdir -p "$root/etc/postgresql-common"
@@ -119,13 +126,17 @@ done
 cat >"$folder/enter" <<'END'
 #!/bin/bash
 set -euo pipefail
-name=$1 user=$2
-shift 2
-home=$(getent passwd "$user" | cut -d : -f 6)
-exec nsenter -t "$(cat "/run/world/$name")" --mount --net --uts --root --wd -- \
-    setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups -- \
-    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TERM=dumb \
-    HOME="$home" USER="$user" LOGNAME="$user" bash -c 'cd && exec "$@"' - "$@"
+name=$1
+shift
+exec nsenter -t "$(cat "/run/world/$name")" --mount --net --uts --root --wd -- bash -c '
+    set -euo pipefail
+    user=$1
+    shift
+    home=$(getent passwd "$user" | cut -d : -f 6)
+    exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups -- \
+        env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TERM=dumb \
+        HOME="$home" USER="$user" LOGNAME="$user" bash -c "cd && exec \"\$@\"" - "$@"
+' - "$@"
 END
 chmod 755 "$folder" "$folder/enter"
 
