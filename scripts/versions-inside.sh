@@ -3,8 +3,9 @@
 #
 #   versions-inside.sh packages PACKAGE…          installs them
 #   versions-inside.sh stage MAJOR                builds the server library; stages it, and the original if there is one
+#   versions-inside.sh libraries FOLDER           prints the libraries that a PostgreSQL loads
 #   versions-inside.sh programs                   whether what was built outside runs here
-#   versions-inside.sh build                      builds the test programs here; their names and files in /programs
+#   versions-inside.sh build TEST…                builds test programs here; their names and files in /programs
 #   versions-inside.sh run MAJOR STATE TEST…      runs test programs; /results/TEST has the state when it passed
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,17 +32,21 @@ stage)
     make --no-print-directory -s -C extension install DESTDIR="$(scripts/stage.sh)" PROFILE=dev
     scripts/stage-original.sh || true
     ;;
+libraries)
+    ldd "$1"/bin/* "$1"/lib/*.so 2>/dev/null | awk '$2 == "=>" && $3 ~ "^/" { print $3 }' | sort -u
+    ;;
 programs)
     target/debug/repmgr --version
     ;;
 build)
     export CARGO_TARGET_DIR=/target
-    cargo test -q --no-run
-    cargo test --no-run 2>&1 | scripts/versions.sh --programs >/programs
+    cargo test -q --no-run ${@/#/--test }
+    cargo test --no-run ${@/#/--test } 2>&1 | scripts/versions.sh --programs >/programs
     ;;
 run)
     export PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config REPMGR_TEST_SKIPS=/results/skips state=$2
     shift 2
+    [ ! -e /older/stage ] || export REPMGR_OLDER_STAGE=/older/stage
     stage=$(scripts/stage.sh)
     [ ! -e "$stage-original" ] || scripts/stage-original.sh
     export -f program

@@ -62,7 +62,7 @@ in_root() {
         [ "$network" != own ] || ip link set lo up
         hostname versions
         exec nice chroot "$root" env -i PATH=/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-            TERM=dumb DEBIAN_FRONTEND=noninteractive CARGO_HOME=/cargo CARGO_NET_OFFLINE=true \
+            TERM=dumb DEBIAN_FRONTEND=noninteractive CARGO_HOME=/cargo CARGO_NET_OFFLINE=true CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-$(nproc)}" \
             "$top/scripts/versions-inside.sh" "$@"
     ' - "$root" "$network" "$top" "$cargo_home" "$toolchain" "$@" </dev/null
 }
@@ -101,16 +101,36 @@ libssl-dev openssl binutils procps ca-certificates iproute2 openssh-client opens
     echo "$packages" >"$root/.complete"
 }
 
+# The installation of the major version before this one, for pg_upgrade, with the libraries that only its release has.
+add_older() {
+    local root=$1 major=$2 before found library
+    rm -rf --one-file-system "$root/older"
+    for ((before = major - 1; before >= 13; before--)); do
+        found=$(cd "$folder" && ls -d "$before"-*/var/tmp/repmgr-oxide-0/*-"$before" 2>/dev/null | head -n 1 || true)
+        [ -n "$found" ] && [ -e "$folder/${found%%/*}/.staged" ] || continue
+        mkdir -p "$root/older/lib"
+        cp -a "$folder/$found" "$root/older/stage"
+        for library in $(in_root "$folder/${found%%/*}" host libraries "/${found#*/}/usr/lib/postgresql/$before"); do
+            [ -e "$root$library" ] || cp -L "$folder/${found%%/*}$library" "$root/older/lib"
+        done
+        echo /older/lib >"$root/etc/ld.so.conf.d/older.conf"
+        chroot "$root" ldconfig
+        return
+    done
+}
+
 # All that precedes the tests. What was built here runs there, unless its libraries are older.
 prepare() {
     local major=$1 suite=$2 root=$3
     [ -e "$root/.bare" ] || make_bare "$suite" "$root"
     add_packages "$root" "$major"
     in_root "$root" host stage "$major"
+    touch "$root/.staged"
+    add_older "$root" "$major"
     if in_root "$root" host programs; then
         cp "$folder/programs" "$root/programs"
     else
-        in_root "$root" host build
+        in_root "$root" host build "${tests[@]}"
     fi
     rm -rf --one-file-system "$root"/tmp/repmgr-oxide-*
     mkdir -p "$root/results"
@@ -153,22 +173,28 @@ test_major() {
     [ -z "${VERSIONS_CLEAN:-}" ] || rm -rf --one-file-system "$root"
 }
 
-majors=("$@")
-[ $# -gt 0 ] || majors=(13 15 17 18)
-mkdir -p "$folder"
-cd "$top"
-cargo fetch --locked --quiet
-# The state of what these tests are made of.
-state=$(git ls-files -z --cached --others --exclude-standard src extension tests scripts/stage*.sh Cargo.toml Cargo.lock |
-    xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c 1-16)
-read -r -a tests <<<"${VERSIONS_TESTS:-$(scripts/test.sh --list) $(echo $on_servers)}"
-nice cargo test -q --no-run
-cargo test --no-run 2>&1 | scripts/versions.sh --programs >"$folder/programs"
-summary=() good=()
-for major in "${majors[@]}"; do
-    echo "== PostgreSQL $major in $(suite_of "$major")"
-    test_major "$major"
-done
-printf '\n'
-printf '%s\n' "${summary[@]}"
-[ ${#good[@]} = ${#majors[@]} ]
+# All of it is read before any of it runs, so that an edit does no harm to a run.
+main() {
+    majors=("$@")
+    [ $# -gt 0 ] || majors=(13 15 17 18)
+    mkdir -p "$folder"
+    cd "$top"
+    cargo fetch --locked --quiet
+    # The state of what these tests are made of.
+    state=$(git ls-files -z --cached --others --exclude-standard src extension tests scripts/stage*.sh Cargo.toml Cargo.lock |
+        xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c 1-16)
+    read -r -a tests <<<"${VERSIONS_TESTS:-$(scripts/test.sh --list) $(echo $on_servers)}"
+    nice cargo test -q --no-run ${tests[@]/#/--test }
+    cargo test --no-run ${tests[@]/#/--test } 2>&1 | scripts/versions.sh --programs >"$folder/programs"
+    summary=() good=()
+    for major in "${majors[@]}"; do
+        echo "== PostgreSQL $major in $(suite_of "$major")"
+        test_major "$major"
+    done
+    printf '\n'
+    printf '%s\n' "${summary[@]}"
+    [ ${#good[@]} = ${#majors[@]} ]
+}
+
+main "$@"
+exit

@@ -9,6 +9,7 @@ mod support;
 mod pause_file;
 
 mod original;
+mod pg_upgrade;
 mod scripts;
 mod state;
 mod upgrade;

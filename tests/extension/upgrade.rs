@@ -53,7 +53,7 @@ const ROWS: &str = "\
 const RIGHTS: &str = "GRANT USAGE ON SCHEMA repmgr TO app; GRANT ALL ON ALL TABLES IN SCHEMA repmgr TO app";
 
 /// All rows of the metadata, and the rights on them.
-const CONTENTS: &str = "\
+pub const CONTENTS: &str = "\
     SELECT n.*::text FROM repmgr.nodes AS n ORDER BY 1; SELECT e.*::text FROM repmgr.events AS e ORDER BY 1; \
     SELECT m.*::text FROM repmgr.monitoring_history AS m ORDER BY 1; SELECT * FROM repmgr.voting_term; \
     SELECT nspacl FROM pg_namespace WHERE nspname = 'repmgr'";
@@ -130,7 +130,7 @@ fn databases_of_every_earlier_version_become_as_new_and_keep_their_data() {
 }
 
 /// The rows that only one of them has.
-fn different(one: &[String], other: &[String]) -> Vec<String> {
+pub fn different(one: &[String], other: &[String]) -> Vec<String> {
     let lacking = one
         .iter()
         .filter(|row| !other.contains(row))

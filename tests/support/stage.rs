@@ -65,7 +65,7 @@ pub fn variant(of: &Stage, name: &str, change: &str, arguments: &[&Path]) -> Sta
 }
 
 /// A staged installation in a given folder.
-fn at(root: &Path) -> Stage {
+pub fn at(root: &Path) -> Stage {
     let majors = root.join("usr/lib/postgresql");
     let entries = std::fs::read_dir(&majors).expect("no staged PostgreSQL; run: make stage");
     let major = entries
