@@ -9,8 +9,6 @@
 #   versions-inside.sh run MAJOR STATE TEST…      runs test programs; /results/TEST has the state when it passed
 set -euo pipefail
 cd "$(dirname "$0")/.."
-step=$1
-shift
 
 program() {
     local file start=$SECONDS said
@@ -22,34 +20,46 @@ program() {
     printf -- '-- %s: %s s\n%s\n' "$1" "$((SECONDS - start))" "$said"
 }
 
-case $step in
-packages)
-    apt-get -o Acquire::Check-Valid-Until=false update -qq
-    apt-get install -y -qq --no-install-recommends "$@"
-    ;;
-stage)
-    export PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config CARGO_TARGET_DIR=/target
-    make --no-print-directory -s -C extension install DESTDIR="$(scripts/stage.sh)" PROFILE=dev
-    scripts/stage-original.sh || true
-    ;;
-libraries)
-    ldd "$1"/bin/* "$1"/lib/*.so 2>/dev/null | awk '$2 == "=>" && $3 ~ "^/" { print $3 }' | sort -u
-    ;;
-programs)
-    target/debug/repmgr --version
-    ;;
-build)
-    export CARGO_TARGET_DIR=/target
-    cargo test -q --no-run ${@/#/--test }
-    cargo test --no-run ${@/#/--test } 2>&1 | scripts/versions.sh --programs >/programs
-    ;;
-run)
-    export PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config REPMGR_TEST_SKIPS=/results/skips state=$2
-    shift 2
-    [ ! -e /older/stage ] || export REPMGR_OLDER_STAGE=/older/stage
-    stage=$(scripts/stage.sh)
-    [ ! -e "$stage-original" ] || scripts/stage-original.sh
-    export -f program
-    printf '%s\n' "$@" | xargs -P 3 -I '{}' bash -c 'program {}'
-    ;;
-esac
+main() {
+    local step=$1
+    shift
+    case $step in
+    packages)
+        apt-get -o Acquire::Check-Valid-Until=false update -qq
+        apt-get install -y -qq --no-install-recommends "$@"
+        ;;
+    stage)
+        export PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config CARGO_TARGET_DIR=/target
+        make --no-print-directory -s -C extension install DESTDIR="$(scripts/stage.sh)" PROFILE=dev
+        if scripts/stage-original.sh; then
+            # What it needs; itself it stays unpacked beside.
+            apt-get install -y -qq --no-install-recommends $(apt-cache depends "postgresql-$1-repmgr" |
+                awk '$1 == "Depends:" && $2 !~ /repmgr|</ { print $2 }')
+        fi
+        ;;
+    libraries)
+        ldd "$1"/bin/* "$1"/lib/*.so 2>/dev/null | awk '$2 == "=>" && $3 ~ "^/" { print $3 }' | sort -u
+        ;;
+    programs)
+        target/debug/repmgr --version
+        ;;
+    build)
+        export CARGO_TARGET_DIR=/target
+        cargo test -q --no-run ${@/#/--test }
+        cargo test --no-run ${@/#/--test } 2>&1 | scripts/versions.sh --programs >/programs
+        ;;
+    run)
+        export PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config state=$2
+        export REPMGR_TEST_SKIPS=/results/skips REPMGR_TEST_LAYERS='faults root'
+        rm -f "$REPMGR_TEST_SKIPS"
+        shift 2
+        [ ! -e /older/stage ] || export REPMGR_OLDER_STAGE=/older/stage
+        stage=$(scripts/stage.sh)
+        [ ! -e "$stage-original" ] || scripts/stage-original.sh >/dev/null
+        export -f program
+        printf '%s\n' "$@" | xargs -P 3 -I '{}' bash -c 'program {}'
+        ;;
+    esac
+}
+
+main "$@"; exit

@@ -50,6 +50,8 @@ in_root() {
     unshare "${options[@]}" bash -euc '
         root=$1 network=$2 top=$3 cargo_home=$4 toolchain=$5
         shift 5
+        # A mount point, as namespaces within it need.
+        mount --rbind "$root" "$root"
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
         mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
@@ -89,7 +91,7 @@ make_bare() {
 add_packages() {
     local root=$1 major=$2
     local packages="postgresql-$major postgresql-server-dev-$major gcc libc6-dev libclang-dev clang make pkg-config \
-libssl-dev openssl binutils procps ca-certificates iproute2 openssh-client openssh-server rsync sudo"
+libssl-dev openssl binutils procps ca-certificates iproute2 nftables openssh-client openssh-server e2fsprogs libfaketime"
     [ "$(cat "$root/.complete" 2>/dev/null)" != "$packages" ] || return 0
     cp /etc/resolv.conf "$root/etc/resolv.conf"
     # No cluster is to be made or started by the package.
@@ -196,5 +198,4 @@ main() {
     [ ${#good[@]} = ${#majors[@]} ]
 }
 
-main "$@"
-exit
+main "$@"; exit

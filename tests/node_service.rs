@@ -31,7 +31,7 @@ fn wait_down(node: &Node) {
 #[test]
 fn the_server_is_controlled_by_action() {
     let cluster = Cluster::new("node-service", 1);
-    cluster.primary_up("");
+    cluster.primary_up("log_checkpoints = on");
     let node = cluster.node(1);
     log_in_one_file(node);
     let service = |more: &[&str]| node.repmgr_ok(&[&["node", "service"], more].concat());

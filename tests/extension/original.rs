@@ -6,7 +6,7 @@ use crate::support::{skip, stage, user};
 use crate::{Primary, messages};
 
 /// The original's staged installation, or a counted skip.
-pub fn original() -> Option<&'static stage::Stage> {
+fn original() -> Option<&'static stage::Stage> {
     let original = stage::original();
     if original.is_none() {
         skip(

@@ -7,7 +7,7 @@ use crate::support::cluster::Cluster;
 use crate::support::server::Server;
 use crate::support::stage::{self, Stage};
 use crate::support::{skip, user};
-use crate::upgrade::{CONTENTS, different};
+use crate::upgrade::{contents, different, watches_the_primary};
 
 /// An installation of an earlier major version with this project's library (`scripts/versions.sh` has one).
 fn older() -> Option<&'static Stage> {
@@ -54,10 +54,10 @@ fn a_cluster_moves_to_the_next_major_version() {
     let history = "INSERT INTO repmgr.monitoring_history SELECT 1, 2, now(), NULL, '1/2', NULL, 3, 4";
     first.query(history);
     first.query("UPDATE repmgr.voting_term SET term = 7");
-    let contents = first.query(CONTENTS);
+    let before = contents(first, "repmgr");
     assert!(
-        contents.contains("primary_register") && contents.contains("standby_register"),
-        "{contents}"
+        before.contains("primary_register") && before.contains("standby_register"),
+        "{before}"
     );
     cluster.node(1).server.stop("fast");
     cluster.node(2).server.stop("fast");
@@ -74,7 +74,7 @@ fn a_cluster_moves_to_the_next_major_version() {
         .server
         .query("SELECT current_setting('server_version_num')::int / 10000");
     assert_eq!(version, new.major.to_string());
-    assert_eq!(first.server.query(CONTENTS), contents);
+    assert_eq!(contents(&first.server, "repmgr"), before);
     // PostgreSQL may describe an object otherwise in another version, so both are asked of the new one.
     let version = "SELECT extversion FROM pg_extension WHERE extname = 'repmgr'";
     let create = format!("CREATE EXTENSION repmgr VERSION '{}'", first.server.query(version));
@@ -95,10 +95,7 @@ fn a_cluster_moves_to_the_next_major_version() {
         cluster.node_mut(id).start_daemon();
     }
     cluster.node(1).repmgr_ok(&["cluster", "show"]);
-    let watches = "SELECT repmgr.get_upstream_node_id() = 1 AND repmgr.get_upstream_last_seen() >= 0";
-    crate::support::eventually("the daemon of node2 watches the primary", || {
-        (cluster.node(2).server.try_query(watches).as_deref() == Ok("t")).then_some(())
-    });
+    watches_the_primary(&cluster);
     cluster.node(1).server.stop("fast");
     cluster.wait_primary(2);
 }

@@ -33,7 +33,7 @@ pub fn catalog(server: &Server) -> Vec<String> {
 
 /// The same of any database.
 pub fn catalog_in(server: &Server, database: &str) -> Vec<String> {
-    let rows = server.try_query_in(database, &CATALOG.join(";"));
+    let rows = server.try_queries_in(database, CATALOG);
     let rows = rows.unwrap_or_else(|error| panic!("{database}: {error}"));
     let mut rows: Vec<String> = rows.lines().map(String::from).collect();
     rows.sort_unstable();

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use crate::original::original;
 use crate::scripts::{catalog, catalog_in};
 use crate::support::cluster::Cluster;
-use crate::support::eventually;
 use crate::support::server::Server;
 use crate::support::stage::{self, Stage};
+use crate::support::{eventually, skip};
 use crate::{Primary, messages};
 
 /// The original's staged installation with a library that has the C symbols of every version, so that the scripts of
@@ -53,10 +52,25 @@ const ROWS: &str = "\
 const RIGHTS: &str = "GRANT USAGE ON SCHEMA repmgr TO app; GRANT ALL ON ALL TABLES IN SCHEMA repmgr TO app";
 
 /// All rows of the metadata, and the rights on them.
-pub const CONTENTS: &str = "\
-    SELECT n.*::text FROM repmgr.nodes AS n ORDER BY 1; SELECT e.*::text FROM repmgr.events AS e ORDER BY 1; \
-    SELECT m.*::text FROM repmgr.monitoring_history AS m ORDER BY 1; SELECT * FROM repmgr.voting_term; \
-    SELECT nspacl FROM pg_namespace WHERE nspname = 'repmgr'";
+const CONTENTS: &[&str] = &[
+    "SELECT n.*::text FROM repmgr.nodes AS n ORDER BY 1",
+    "SELECT e.*::text FROM repmgr.events AS e ORDER BY 1",
+    "SELECT m.*::text FROM repmgr.monitoring_history AS m ORDER BY 1",
+    "SELECT nspacl FROM pg_namespace WHERE nspname = 'repmgr'",
+    "SELECT * FROM repmgr.voting_term",
+];
+
+/// [`CONTENTS`] of a database.
+pub fn contents(server: &Server, database: &str) -> String {
+    let rows = server.try_queries_in(database, CONTENTS);
+    rows.unwrap_or_else(|error| panic!("{database}: {error}"))
+}
+
+/// The same without the term, which is no part of a dump.
+fn dumped(server: &Server, database: &str) -> String {
+    let rows = server.try_queries_in(database, &CONTENTS[..CONTENTS.len() - 1]);
+    rows.unwrap_or_else(|error| panic!("{database}: {error}"))
+}
 
 fn in_database(server: &Server, database: &str, sql: &str) -> String {
     let rows = server.try_query_in(database, sql);
@@ -65,7 +79,12 @@ fn in_database(server: &Server, database: &str, sql: &str) -> String {
 
 #[test]
 fn databases_of_every_earlier_version_become_as_new_and_keep_their_data() {
-    let Some(original) = original() else { return };
+    let Some(original) = stage::original_of_any_age() else {
+        return skip(
+            "conformance",
+            "the original is not staged; run: scripts/stage-original.sh",
+        );
+    };
     let old = Primary::with_stage(of_any_age(original), "");
     old.query("CREATE ROLE app");
     let versions = versions_of(original);
@@ -92,10 +111,7 @@ fn databases_of_every_earlier_version_become_as_new_and_keep_their_data() {
         }
     }
     assert_eq!(databases.len(), versions.len() * 2 - 1);
-    let before: Vec<String> = databases
-        .iter()
-        .map(|database| in_database(&old, database, CONTENTS))
-        .collect();
+    let before: Vec<String> = databases.iter().map(|database| contents(&old, database)).collect();
     assert_eq!(before[0].lines().count(), 3 + 201 + 200 + 1 + 1);
     old.stop("fast");
 
@@ -123,7 +139,7 @@ fn databases_of_every_earlier_version_become_as_new_and_keep_their_data() {
         in_database(&ours, database, "ALTER EXTENSION repmgr UPDATE TO '5.5'");
         let differing: Vec<String> = different(&fresh, &catalog_in(&ours, database));
         assert_eq!(differing, [""; 0], "{database}");
-        assert_eq!(in_database(&ours, database, CONTENTS), before, "{database}");
+        assert_eq!(contents(&ours, database), before, "{database}");
         let call = "SELECT repmgr.get_local_node_id(), repmgr.set_repmgrd_pid(-1, NULL) IS NULL";
         assert_eq!(in_database(&ours, database, call), "-1|f", "{database}");
     }
@@ -155,10 +171,7 @@ fn pg_dump_takes_the_metadata_along_and_pg_restore_brings_it_back() {
     server.query(RIGHTS);
     server.query(ROWS);
     let (port, file) = (server.port.to_string(), server.folder.0.join("dump"));
-    let (file, without_term) = (
-        file.to_str().expect("a path"),
-        CONTENTS.replace("SELECT * FROM repmgr.voting_term;", ""),
-    );
+    let file = file.to_str().expect("a path");
     for format in ["custom", "plain"] {
         let format_option = format!("--format={format}");
         let dump = [&at(&server, &port, "repmgr")[..], &[&format_option, "-f", file]].concat();
@@ -175,11 +188,7 @@ fn pg_dump_takes_the_metadata_along_and_pg_restore_brings_it_back() {
                 .run("pg_restore", &[&target[..], &["--exit-on-error", file]].concat()),
         };
         assert_eq!(catalog_in(&server, format), catalog(&server), "{format}");
-        assert_eq!(
-            in_database(&server, format, &without_term),
-            server.query(&without_term),
-            "{format}"
-        );
+        assert_eq!(dumped(&server, format), dumped(&server, "repmgr"), "{format}");
         // As with the original: the term is the cluster's, not the dump's.
         assert_eq!(
             in_database(&server, format, "SELECT count(*) FROM repmgr.voting_term"),
@@ -201,7 +210,7 @@ fn pg_dump_takes_the_metadata_along_and_pg_restore_brings_it_back() {
     ]
     .concat();
     server.stage.run("psql", &restore);
-    assert_eq!(in_database(&server, "rows", &without_term), server.query(&without_term));
+    assert_eq!(dumped(&server, "rows"), dumped(&server, "repmgr"));
     assert_eq!(messages(&server, "SELECT 1"), "");
 }
 
@@ -238,10 +247,7 @@ fn a_cluster_goes_on_after_its_database_was_dumped_and_restored() {
     for id in [1, 2] {
         cluster.node_mut(id).start_daemon();
     }
-    let watches = "SELECT repmgr.get_upstream_node_id() = 1 AND repmgr.get_upstream_last_seen() >= 0";
-    eventually("the daemon of node2 watches the primary", || {
-        (cluster.node(2).server.try_query(watches).as_deref() == Ok("t")).then_some(())
-    });
+    watches_the_primary(&cluster);
     let term = "SELECT term FROM repmgr.voting_term";
     assert_eq!(cluster.node(2).server.query(term), "1");
     cluster.node(1).server.stop("fast");
@@ -256,4 +262,66 @@ fn primary_is_registered_again(cluster: &Cluster) {
     let primary = cluster.node(1);
     assert_eq!(primary.server.query("SELECT count(*) FROM repmgr.voting_term"), "0");
     primary.repmgr_ok(&["primary", "register", "--force"]);
+}
+
+/// Waits until the daemon of node 2 has seen node 1.
+pub fn watches_the_primary(cluster: &Cluster) {
+    let watches = "SELECT repmgr.get_upstream_node_id() = 1 AND repmgr.get_upstream_last_seen() >= 0";
+    eventually("the daemon of node2 watches the primary", || {
+        (cluster.node(2).server.try_query(watches).as_deref() == Ok("t")).then_some(())
+    });
+}
+
+#[test]
+fn a_cluster_of_an_original_of_any_age_is_taken_over_with_its_metadata() {
+    let Some(original) = stage::original_of_any_age() else {
+        return skip(
+            "conformance",
+            "the original is not staged; run: scripts/stage-original.sh",
+        );
+    };
+    let mut cluster = Cluster::with_stage("any-age", 2, original, &original.bindir);
+    for node in &cluster.nodes {
+        node.write_config(&node.automatic_failover());
+    }
+    cluster.primary_up("shared_preload_libraries = 'repmgr'");
+    cluster.standby_up(2);
+    cluster.wait_streaming(1, 2);
+    cluster.wait_record(2, 2);
+    for id in [1, 2] {
+        cluster.node_mut(id).start_daemon();
+    }
+    watches_the_primary(&cluster);
+    for id in [2, 1] {
+        assert_eq!(cluster.node_mut(id).stop_daemon(), Some(0));
+    }
+    let before = contents(&cluster.node(1).server, "repmgr");
+    assert!(before.contains("repmgrd_start"), "{before}");
+    for id in [1, 2] {
+        let node = cluster.node_mut(id);
+        node.server.stop("fast");
+        node.server.stage = stage::stage();
+        node.programs = stage::programs().to_owned();
+        node.write_config(&node.automatic_failover());
+        node.server.start();
+    }
+    cluster.wait_streaming(1, 2);
+    let primary = &cluster.node(1).server;
+    primary.query("ALTER EXTENSION repmgr UPDATE");
+    assert_eq!(contents(primary, "repmgr"), before);
+    in_database(primary, "postgres", "CREATE DATABASE fresh");
+    in_database(primary, "fresh", "CREATE EXTENSION repmgr");
+    let found = different(&catalog_in(primary, "fresh"), &catalog(primary));
+    assert_eq!(found, [""; 0]);
+    let written = primary.query("SELECT pg_current_wal_lsn()");
+    eventually("the standby has replayed the update", || {
+        let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
+        (cluster.node(2).server.try_query(&replayed).as_deref() == Ok("t")).then_some(())
+    });
+    for id in [1, 2] {
+        cluster.node_mut(id).start_daemon();
+    }
+    watches_the_primary(&cluster);
+    cluster.node(1).server.stop("fast");
+    cluster.wait_primary(2);
 }

@@ -93,7 +93,8 @@ impl Server {
             "\nport = {}\nlisten_addresses = '{}'\nunix_socket_directories = '{}'\n\
              fsync = off\nwal_level = replica\nmax_wal_senders = 10\nmax_replication_slots = 10\nhot_standby = on\n\
              wal_keep_size = 64\nshared_buffers = 16MB\nmax_connections = 50\nlog_line_prefix = '%m [%p] %a '\n\
-             log_min_messages = info\nwal_log_hints = on\nautovacuum = off\ncheckpoint_timeout = 1h\n{settings}\n",
+             log_min_messages = info\nwal_log_hints = on\nautovacuum = off\ncheckpoint_timeout = 1h\n\
+             password_encryption = 'scram-sha-256'\n{settings}\n",
             self.port,
             match &self.host {
                 Some(host) => format!("127.0.0.1, {}", host.address),
@@ -106,7 +107,6 @@ impl Server {
             text.push_str(&format!(
                 "ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'\n"
             ));
-            text.push_str("password_encryption = 'scram-sha-256'\n");
         }
         user::write(&path, &text);
         user::write(&self.data.join("pg_hba.conf"), self.authentication());
@@ -257,12 +257,18 @@ impl Server {
 
     /// Asks the server as superuser over its socket.
     pub fn try_query_in(&self, database: &str, sql: &str) -> Result<String, String> {
+        self.try_queries_in(database, &[sql])
+    }
+
+    /// Several questions, one transaction each: psql before 15 shows only the last answer of one question that is many.
+    pub fn try_queries_in(&self, database: &str, sql: &[&str]) -> Result<String, String> {
         let output = user::command(self.stage.bindir.join("psql"))
             .env("PGCONNECT_TIMEOUT", "10")
             .arg("-XAtqw")
             .args(["-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
             .arg(&self.folder)
-            .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
+            .args(["-p", &self.port.to_string(), "-d", database])
+            .args(sql.iter().flat_map(|sql| ["-c", sql]))
             .output()
             .expect("psql");
         if output.status.success() {

@@ -26,8 +26,24 @@ pub fn stage() -> &'static Stage {
     })
 }
 
-/// The staged original (`scripts/stage-original.sh`), if it is there.
+/// The staged original (`scripts/stage-original.sh`), if it is there and can work beside this program: before 5.3 it
+/// wants an extension of its own version.
 pub fn original() -> Option<&'static Stage> {
+    static STAGE: OnceLock<Option<&'static Stage>> = OnceLock::new();
+    let of_today = |stage: &&Stage| {
+        let control = stage
+            .root
+            .join(format!("usr/share/postgresql/{}/extension/repmgr.control", stage.major));
+        let control = std::fs::read_to_string(control).expect("the original's control file");
+        ["5.3", "5.4", "5.5"]
+            .iter()
+            .any(|version| control.contains(&format!("'{version}'")))
+    };
+    *STAGE.get_or_init(|| original_of_any_age().filter(of_today))
+}
+
+/// The staged original, whatever its version.
+pub fn original_of_any_age() -> Option<&'static Stage> {
     static STAGE: OnceLock<Option<Stage>> = OnceLock::new();
     let find = || {
         let pointer = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/stage-original-path");
