@@ -12,18 +12,23 @@ use crate::pages::pages;
 /// Pages about the original and the project speak of names that this program does not have.
 const NOT_OURS: &[&str] = &["differences.md", "release.md", "failover.md"];
 
-/// Options of `repmgrd` and of other programs that pages mention.
-const OTHER_OPTIONS: &[&str] = &["sysconfdir", "max-rate", "waldir", "cluster", "name"];
+/// Options of other programs that pages mention by themselves, or that `pg_wrapper` takes for `repmgr`.
+const OTHER_OPTIONS: &[&str] = &["cluster", "name"];
 
 #[test]
 fn every_option_that_is_mentioned_exists() {
     let mut known: BTreeSet<&str> = OPTIONS.iter().map(|option| option.long).collect();
     known.extend(OPTIONS.iter().filter_map(|option| option.alias));
     known.extend(OTHER_OPTIONS);
-    known.extend(repmgrd_options());
+    let of_the_daemon = repmgrd_options();
+    known.extend(of_the_daemon.iter().map(String::as_str));
     let mut checked = 0;
     for page in pages().iter().filter(|page| !NOT_OURS.contains(&page.name.as_str())) {
         for (span, line) in page.code_spans() {
+            let of_another_program = !["repmgr", "-"].iter().any(|start| span.starts_with(start));
+            if of_another_program {
+                continue;
+            }
             for word in span.split_whitespace().filter(|word| word.starts_with("--")) {
                 let name = word
                     .trim_start_matches('-')
@@ -38,17 +43,11 @@ fn every_option_that_is_mentioned_exists() {
     assert!(checked > 10, "{checked}");
 }
 
-/// What the manual page of the daemon lists.
-fn repmgrd_options() -> BTreeSet<&'static str> {
-    static PAGE: &str = include_str!("../../man/repmgrd.8");
-    PAGE.split("\\-\\-")
-        .skip(1)
-        .map(|rest| {
-            let end = rest
-                .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
-                .unwrap_or(rest.len());
-            &rest[..end]
-        })
+fn repmgrd_options() -> Vec<String> {
+    let command = repmgr::daemon::arguments::command();
+    command
+        .get_arguments()
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
         .collect()
 }
 
