@@ -239,15 +239,20 @@ impl Watch {
                     .map_err(|error| error.to_string())
             }
         }));
+        let mut heard = Vec::new();
         for (id, result) in targets.iter().zip(told.await) {
             match result {
-                Ok(()) => crate::info!("told {} {}", self.title(*id), words(value)),
+                Ok(()) => {
+                    crate::info!("told {} {}", self.title(*id), words(value));
+                    heard.push(*id);
+                }
                 Err(error) => {
                     crate::warning!("could not tell {} {}", self.title(*id), words(value));
                     crate::detail!("{error}");
                 }
             }
         }
+        self.finished_early.push(Finished::Told(heard));
     }
 
     async fn connect_to(&mut self, node: NodeId) -> Result<Arc<Connection>, String> {

@@ -49,7 +49,7 @@ pub struct Watch {
     pulse: Pulse,
     finished: mpsc::UnboundedReceiver<Finished>,
     finish: mpsc::UnboundedSender<Finished>,
-    finished_early: Vec<Finished>,
+    pub(super) finished_early: Vec<Finished>,
     running: usize,
     told_bound: bool,
     last_rule: Option<(Rule, &'static str)>,

@@ -28,6 +28,8 @@ pub(super) struct Daemon {
     pub(super) others: Vec<Seen>,
     pub(super) finished: Vec<Finished>,
     pub(super) stood_still: bool,
+    /// Whether nobody hears what it tells.
+    pub(super) unheard: bool,
 }
 
 pub(super) fn node(id: i32, node_type: NodeType, upstream: Option<i32>) -> Node {
@@ -100,6 +102,7 @@ impl Daemon {
             others: vec![seen(3, RecoveryState::Standby)],
             finished: Vec::new(),
             stood_still: false,
+            unheard: false,
         }
     }
 
@@ -143,8 +146,12 @@ impl Daemon {
         };
         let decision = super::step(&self.settings, &self.state, &observation);
         self.state = decision.next.clone();
-        if decision.actions.contains(&Action::ResetVotingStatus) {
-            self.local.notification = None;
+        for action in &decision.actions {
+            match action {
+                Action::ResetVotingStatus => self.local.notification = None,
+                Action::Notify { nodes, .. } if !self.unheard => self.finished.push(Finished::Told(nodes.clone())),
+                _ => {}
+            }
         }
         let ends = self.under_way.iter().map(|(ends, _)| *ends).min();
         let next = ends.map_or(decision.wake_at, |ends| ends.min(decision.wake_at));

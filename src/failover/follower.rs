@@ -28,6 +28,7 @@ impl Turn<'_> {
         self.take_evidence();
         self.watch_successor();
         self.watch_electability();
+        self.watch_untold();
         self.renew_overtaking(&phase);
         let change = self.watch_own_server(&phase);
         if self.is_out_of_recovery(&phase) {

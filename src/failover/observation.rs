@@ -283,6 +283,8 @@ pub enum Finished {
     BecameStandby(RecordChange),
     /// Of [`super::Action::AdoptPrimary`].
     PrimaryAdopted(RecordChange),
+    /// Of [`super::Action::Notify`]: nodes whose servers have taken it in.
+    Told(Vec<NodeId>),
 }
 
 /// How a change of the own record on the primary ended.

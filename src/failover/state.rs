@@ -75,7 +75,9 @@ pub struct Overtaking {
     pub nodes: BTreeSet<NodeId>,
     /// Those of them that hold back when they are told to vote again, as originals do not.
     pub holding: Vec<NodeId>,
-    /// When that was announced to them.
+    /// Those of them whose servers have not taken the word in yet.
+    pub untold: Vec<NodeId>,
+    /// When that was announced to them; once all have heard it, since when.
     pub since: Duration,
     /// When they were last told to hold back, which they do only for a while.
     pub told: Duration,

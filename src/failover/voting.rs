@@ -205,17 +205,25 @@ impl Turn<'_> {
             if let Some(overtaking) = &self.next.overtaking
                 && instead_of.is_subset(&overtaking.nodes)
             {
-                let at = overtaking.since + settle;
-                return (self.now < at).then_some((Rule::OvertakingAnnounced, at));
+                // Whoever does not know yet may be winning at this moment. A word that never arrives must not
+                // keep a cluster without a primary.
+                let pause = if overtaking.untold.is_empty() {
+                    settle
+                } else {
+                    self.settings.promote_timeout
+                };
+                let at = overtaking.since + pause;
+                return (self.now < at).then(|| (Rule::OvertakingAnnounced, at.min(self.now + settle)));
             }
             // Told to vote again, an original does not hold back: it may win at that very moment.
             let is_original = |node: &NodeId| {
                 let seen = self.seen.of(*node);
                 seen.is_some_and(|seen| seen.daemon_is_original == Answer::Yes)
             };
-            let holding = instead_of.iter().copied().filter(|node| !is_original(node)).collect();
+            let holding = Vec::from_iter(instead_of.iter().copied().filter(|node| !is_original(node)));
             self.next.overtaking = Some(Overtaking {
                 nodes: instead_of,
+                untold: holding.clone(),
                 holding,
                 since: self.now,
                 told: self.now,
@@ -244,6 +252,25 @@ impl Turn<'_> {
             age.and_then(|age| self.now.checked_sub(age + rounded))
                 .is_some_and(|at| at >= moment)
         })
+    }
+
+    /// The time to hold back begins when the last of those that are told has heard it.
+    pub(super) fn watch_untold(&mut self) {
+        let Some(overtaking) = &mut self.next.overtaking else {
+            return;
+        };
+        for finished in &self.seen.finished {
+            if let Finished::Told(nodes) = finished
+                && !overtaking.untold.is_empty()
+            {
+                overtaking.untold.retain(|node| !nodes.contains(node));
+                overtaking.since = if overtaking.untold.is_empty() {
+                    self.now
+                } else {
+                    overtaking.since
+                };
+            }
+        }
     }
 
     /// Those in whose place this node is about to be promoted hold back for a while only. Delays, the validation and the

@@ -148,6 +148,35 @@ fn a_node_that_is_just_back_holds_back_unless_its_siblings_saw_the_primary_after
     }
 }
 
+/// Seed 529640: the word was six seconds on its way, and the node that was to hold back won meanwhile.
+#[test]
+fn nobody_is_overtaken_who_has_not_heard_of_it() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(2000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.unheard = true;
+    daemon.until(Rule::OvertakingAnnounced);
+    let announced = daemon.now;
+    while daemon.now < announced + Duration::from_secs(30) {
+        assert_ne!(daemon.turn().rule, Rule::ElectionWon);
+    }
+    daemon.unheard = false;
+    daemon.until(Rule::OvertakingAnnounced);
+    let heard = daemon.now;
+    daemon.until(Rule::ElectionWon);
+    assert!(daemon.now - heard < daemon.settings.settle * 2);
+
+    // A server that takes no word in at all does not keep the cluster without a primary.
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(2000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.unheard = true;
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.until(Rule::ElectionWon);
+}
+
 /// The word of a worse node that is about to take this one's place counts until the decision.
 #[test]
 fn a_node_told_to_vote_again_in_its_election_holds_back() {

@@ -120,7 +120,16 @@ impl World {
                 for id in nodes {
                     if let Some(to) = self.host_of(id) {
                         let delay = self.latency(host, to) * 2;
-                        self.at(delay, Event::Deliver { from: host, to, value });
+                        self.after(delay, move |world| {
+                            if world.deliver(host, to, value) {
+                                let back = world.latency(to, host);
+                                world.after(back, move |world| {
+                                    if world.connect(host, to).is_ok() {
+                                        world.deliver_result(host, generation, Finished::Told(vec![id]));
+                                    }
+                                });
+                            }
+                        });
                     }
                 }
             }

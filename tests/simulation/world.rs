@@ -306,10 +306,7 @@ impl World {
                 result,
             } => self.deliver_result(host, generation, result),
             Event::Deliver { from, to, value } => {
-                if self.connect(from, to).is_ok() && self.hosts[to].server.memory.node_id_set {
-                    self.hosts[to].server.memory.notification = Some(value);
-                    self.log(|| format!("node {} is told {value:?}", to + 1));
-                }
+                self.deliver(from, to, value);
             }
             Event::PromoteCheck {
                 host,
@@ -331,6 +328,16 @@ impl World {
             Event::Fault(fault) => self.inflict(fault),
             Event::Then(then) => then(self),
         }
+    }
+
+    /// Tells a node something; whether its server took it in.
+    pub fn deliver(&mut self, from: usize, to: usize, value: Notification) -> bool {
+        let heard = self.connect(from, to).is_ok() && self.hosts[to].server.memory.node_id_set;
+        if heard {
+            self.hosts[to].server.memory.notification = Some(value);
+            self.log(|| format!("node {} is told {value:?}", to + 1));
+        }
+        heard
     }
 
     fn move_wal(&mut self) {
