@@ -302,6 +302,11 @@ impl Turn<'_> {
     }
 
     fn election_won(mut self, tally: Tally, instead_of: BTreeSet<NodeId>, reason: String) -> Decision {
+        // Before a better node is told to hold back for this one.
+        if self.own().is_some_and(|own| own.upstream.is_none()) && !self.settings.always_promote {
+            self.become_degraded(Cause::PromotionFailed, self.settings.rerun_interval);
+            return self.decide_paced(Rule::UpstreamUnrecorded, reason);
+        }
         if tally.shared > 1
             && let Some((rule, at)) = self.hold_back(instead_of)
         {
@@ -315,10 +320,6 @@ impl Turn<'_> {
             return self.decide_polling(rule, format!("{reason}; {why}: voting again in {pause:.1} s"));
         }
         self.release_receiver();
-        if self.own().is_some_and(|own| own.upstream.is_none()) && !self.settings.always_promote {
-            self.become_degraded(Cause::PromotionFailed, self.settings.rerun_interval);
-            return self.decide_paced(Rule::UpstreamUnrecorded, reason);
-        }
         if self.settings.validate {
             let until = self.now + self.settings.command_timeout;
             self.enter(Phase::Validating { tally, until });

@@ -177,6 +177,19 @@ fn nobody_is_overtaken_who_has_not_heard_of_it() {
     daemon.until(Rule::ElectionWon);
 }
 
+/// Seed 520293: it told the better node to hold back again and again, so that nobody was promoted.
+#[test]
+fn a_node_that_may_not_be_promoted_holds_nobody_back() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(2000));
+    daemon.others[0].daemon_running = Answer::No;
+    daemon.until(Rule::ElectionBegins);
+    daemon.nodes[1].upstream = None;
+    daemon.until(Rule::UpstreamUnrecorded);
+    daemon.never(Rule::OvertakingAnnounced);
+}
+
 /// The word of a worse node that is about to take this one's place counts until the decision.
 #[test]
 fn a_node_told_to_vote_again_in_its_election_holds_back() {
