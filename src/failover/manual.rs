@@ -45,7 +45,9 @@ is silent, too, costs its own `connect_timeout`.
 
 The siblings are asked after the last attempt has failed, so that their WAL positions are final. The primary is probed
 once more at the same time, and not waited for if its last answer is not older than two seconds. A standby whose
-WAL receiver had a message from the primary after its loss takes it for alive. A daemon that has not seen the upstream
+WAL receiver had a message from the primary after its loss takes it for alive. A primary that lives on unseen may still
+feed one standby when the other has been elected; then the first is ahead of the new timeline, cannot follow, and says
+so. With `standby_disconnect_on_failover` no WAL receiver runs while the votes are compared. A daemon that has not seen the upstream
 alive since it started waits for it and does not vote.
 
 `promote_command` finds the id of the lost primary in the environment variable `REPMGRD_LOST_PRIMARY`: `repmgr standby

@@ -105,8 +105,8 @@ fn check_rank(
             continue;
         }
         world.premise("a better node is overtaken");
-        // An original does not hold back when it is told.
-        if seen.daemon_is_original == Answer::Yes {
+        // An original does not hold back when it is told; its daemon may have been seen, and killed since then.
+        if world.host_of(node.id).is_some_and(|host| world.hosts[host].runs_original) {
             continue;
         }
         let told = world.hosts[host].told.get(&node.id);
