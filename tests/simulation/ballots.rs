@@ -106,7 +106,10 @@ fn check_rank(
         }
         world.premise("a better node is overtaken");
         // An original does not hold back when it is told; its daemon may have been seen, and killed since then.
-        if world.host_of(node.id).is_some_and(|host| world.hosts[host].runs_original) {
+        if world
+            .host_of(node.id)
+            .is_some_and(|host| world.hosts[host].runs_original)
+        {
             continue;
         }
         let told = world.hosts[host].told.get(&node.id);
