@@ -45,8 +45,7 @@ main() {
         ;;
     build)
         export CARGO_TARGET_DIR=/target
-        cargo test -q --no-run ${@/#/--test }
-        cargo test --no-run ${@/#/--test } 2>&1 | scripts/versions.sh --programs >/programs
+        cargo test --no-run ${@/#/--test } 2>&1 | tee /dev/stderr | scripts/versions.sh --programs >/programs
         ;;
     run)
         export PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config state=$2

@@ -63,7 +63,7 @@ in_root() {
         mount -t overlay -o "lowerdir=$top,upperdir=$root/mnt/upper,workdir=$root/mnt/work" overlay "$root$top"
         [ "$network" != own ] || ip link set lo up
         hostname versions
-        exec nice chroot "$root" env -i PATH=/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+        exec chroot "$root" env -i PATH=/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
             TERM=dumb DEBIAN_FRONTEND=noninteractive CARGO_HOME=/cargo CARGO_NET_OFFLINE=true CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS:-$(nproc)}" \
             "$top/scripts/versions-inside.sh" "$@"
     ' - "$root" "$network" "$top" "$cargo_home" "$toolchain" "$@" </dev/null
@@ -186,8 +186,7 @@ main() {
     state=$(git ls-files -z --cached --others --exclude-standard src extension tests scripts/stage*.sh Cargo.toml Cargo.lock |
         xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c 1-16)
     read -r -a tests <<<"${VERSIONS_TESTS:-$(scripts/test.sh --list) $(echo $on_servers)}"
-    nice cargo test -q --no-run ${tests[@]/#/--test }
-    cargo test --no-run ${tests[@]/#/--test } 2>&1 | scripts/versions.sh --programs >"$folder/programs"
+    cargo test --no-run ${tests[@]/#/--test } 2>&1 | tee /dev/stderr | scripts/versions.sh --programs >"$folder/programs"
     summary=() good=()
     for major in "${majors[@]}"; do
         echo "== PostgreSQL $major in $(suite_of "$major")"

@@ -144,6 +144,10 @@ impl Cluster {
         let (first, node) = (self.node(1), self.node(id));
         node.clone_from(first, &[]);
         node.server.start();
+        if node.programs != stage::programs() {
+            // The original does not wait for it.
+            self.wait_streaming(1, id);
+        }
         node.repmgr_ok(&["standby", "register"]);
         self.wait_streaming(1, id);
     }
