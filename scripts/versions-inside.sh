@@ -54,6 +54,8 @@ main() {
         shift 2
         [ ! -e /older/stage ] || export REPMGR_OLDER_STAGE=/older/stage
         stage=$(scripts/stage.sh)
+        # Not the one of outside.
+        rm -f target/stage-original-path
         [ ! -e "$stage-original" ] || scripts/stage-original.sh >/dev/null
         export -f program
         printf '%s\n' "$@" | xargs -P 3 -I '{}' bash -c 'program {}'
