@@ -30,11 +30,12 @@ of_ours() { readlink "/proc/$(daemons | head -n 1)/exe" | grep -q '/lib/repmgr-o
 registered() { [ "$(sql 5501 'SELECT repmgr.repmgrd_is_running()')" = t ]; }
 watches() { runs && registered; }
 
-# Everything but what lives and changes by itself.
+# Everything but what lives and changes by itself, and what packages have: the original needs some, which stay.
 everything() {
     find / -xdev \( -path /proc -o -path /dev -o -path /sys -o -path /tmp -o -path '/mnt' -o -path /run -o -path /var/cache \
         -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/log -o -path /var/lib/postgresql \) -prune -o -print |
-        grep -v '/\.pwd\.lock$\|^/var/lib/systemd/deb-systemd-helper-enabled$\|^/etc/repmgr\|^/etc/postgresql/\|^/etc/mailcap' | sort
+        grep -v '/\.pwd\.lock$\|^/var/lib/systemd/deb-systemd-helper-enabled$\|^/etc/repmgr\|^/etc/postgresql/\|^/etc/mailcap' |
+        sort | comm -23 - <(sort -u /var/lib/dpkg/info/*.list)
 }
 postmasters() { head -qn 1 /var/lib/postgresql/"$major"/*/postmaster.pid; }
 # Roles, timelines, and what happened but for starts of daemons.
