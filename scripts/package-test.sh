@@ -170,51 +170,53 @@ make_root() {
     echo "$packages $downloaded" >"$root/.complete"
 }
 
-# The packages of one version, built in a Debian of that release.
+# The packages of this source in packages-SUITE, built in a Debian of that release, and in next-SUITE the same with a
+# higher version.
 build() {
-    local suite=$1 version=$2 result=$folder/packages-$1-$2 source=$folder/source
-    local root=$folder/$suite-build major
+    local suite=$1 result=$folder/packages-$1 next=$folder/next-$1 source=$folder/source
+    local root=$folder/$suite-build major package
     major=$(major_of "$suite")
-    if [ -e "$result/.complete" ] && [ "$(cat "$result/.complete")" = "$state" ]; then
-        return 0
-    fi
+    [ "$(cat "$next/.complete" 2>/dev/null)" != "$state" ] || return 0
+    rm -rf "$next"
+    mkdir -p "$result" "$next" "$folder/target-$suite" "$source"
     # The release of this host: built here, where most of it may be built already.
     if [ "$suite" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ]; then
-        PACKAGE_VERSION=$version nice scripts/package.sh "$result" >/dev/null
+        nice scripts/package.sh "$result" >/dev/null
         if command -v lintian >/dev/null; then
             lintian --fail-on error,warning --allow-root --suppress-tags "$not_for_us" "$result"/*.changes
         else
             echo "lintian is not installed: the packages are not looked through"
         fi
-        echo "$state" >"$result/.complete"
-        return 0
+    else
+        make_root "$suite" "$root" "postgresql-server-dev-$major build-essential libclang-dev clang pkg-config libssl-dev \
+            debhelper git ca-certificates lintian" ""
+        find "$source" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+        git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -c | tar -x -C "$source"
+        in_root "$root" - host "
+            export PATH=/mnt/2/bin:\$PATH CARGO_HOME=/mnt/1 CARGO_NET_OFFLINE=true CARGO_TARGET_DIR=/mnt/4 ${CARGO_BUILD_JOBS:+CARGO_BUILD_JOBS=$CARGO_BUILD_JOBS}
+            cd /mnt/3
+            git init -q . 2>/dev/null
+            git config --global --add safe.directory '*'
+            nice scripts/package.sh /mnt/5 >/dev/null
+            lintian --fail-on error,warning --allow-root --suppress-tags $not_for_us /mnt/5/*.changes
+        " "$cargo_home" "$toolchain" "$source" "$folder/target-$suite" "$result"
     fi
-    make_root "$suite" "$root" "postgresql-server-dev-$major build-essential libclang-dev clang pkg-config libssl-dev debhelper git \
-        ca-certificates lintian" ""
-    mkdir -p "$result" "$folder/target-$suite" "$source"
-    find "$source" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
-    (cd "$top" && git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -c) |
-        tar -x -C "$source"
-    in_root "$root" - host "
-        export PATH=/mnt/2/bin:\$PATH CARGO_HOME=/mnt/1 CARGO_NET_OFFLINE=true CARGO_TARGET_DIR=/mnt/4 CARGO_BUILD_JOBS=1
-        cd /mnt/3
-        git init -q . 2>/dev/null
-        git config --global --add safe.directory '*'
-        PACKAGE_VERSION=$version nice scripts/package.sh /mnt/5
-        lintian --fail-on error,warning --allow-root --suppress-tags $not_for_us /mnt/5/*.changes
-    " "$cargo_home" "$toolchain" "$source" "$folder/target-$suite" "$result"
-    echo "$state" >"$result/.complete"
+    for package in "$result"/*.deb; do
+        dpkg-deb --raw-extract "$package" "$next/content"
+        sed -i "s/^Version: .*/&+next/; s/(= $version)/(= $version+next)/" "$next/content/DEBIAN/control"
+        dpkg-deb -Zgzip -z1 --build "$next/content" "$next/$(basename "$package")" >/dev/null
+        rm -rf "$next/content"
+    done
+    echo "$state" >"$next/.complete"
 }
 
 test_suite() {
     local suite=$1 major root=$folder/$1 layer=$folder/layer-$1
     major=$(major_of "$suite")
-    build "$suite" "$first"
-    build "$suite" "$second"
     make_root "$suite" "$root" "postgresql-$major procps man-db perl" \
         "sudo repmgr repmgr-common postgresql-$major-repmgr systemd systemd-sysv dbus"
-    local this=$folder/packages-$suite-$first next=$folder/packages-$suite-$second
-    local more=("$next" "$top/packaging/test" "$top/docs")
+    local this=$folder/packages-$suite
+    local more=("$folder/next-$suite" "$top/packaging/test" "$top/docs")
     local previous=${PACKAGE_TEST_PREVIOUS:+$PACKAGE_TEST_PREVIOUS/$suite}
     forget "$layer"
     echo "== the init script"
@@ -260,11 +262,13 @@ cargo fetch --locked --quiet
 # What the packages are made of; another state is built anew.
 state="$PACKAGE_PROFILE $(git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null |
     grep -v ' \(tests\|benches\|examples\|packaging/test\)/\| scripts/package-test.sh' | sha256sum)"
-first=$(sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
-second=$first+next
+version=$(sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
 suites=("$@")
 [ $# -gt 0 ] || suites=(bookworm trixie)
 failed=()
+for suite in "${suites[@]}"; do
+    build "$suite"
+done
 for suite in "${suites[@]}"; do
     echo "== Debian $suite, PostgreSQL $(major_of "$suite")"
     set +e
