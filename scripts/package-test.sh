@@ -216,7 +216,7 @@ test_suite() {
     make_root "$suite" "$root" "postgresql-$major procps man-db perl" \
         "sudo repmgr repmgr-common postgresql-$major-repmgr systemd systemd-sysv dbus"
     local this=$folder/packages-$suite
-    local more=("$folder/next-$suite" "$top/packaging/test" "$top/docs")
+    local more=("$folder/next-$suite" "$folder/steps" "$folder/docs")
     local previous=${PACKAGE_TEST_PREVIOUS:+$PACKAGE_TEST_PREVIOUS/$suite}
     forget "$layer"
     echo "== the init script"
@@ -258,6 +258,10 @@ nothing_left() {
 
 mkdir -p "$folder"
 cd "$top"
+# As they are now, whatever is edited meanwhile.
+rm -rf "$folder/steps" "$folder/docs"
+cp -r packaging/test "$folder/steps"
+cp -r docs "$folder/docs"
 cargo fetch --locked --quiet
 # What the packages are made of; another state is built anew.
 state="$PACKAGE_PROFILE $(git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null |
