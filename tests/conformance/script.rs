@@ -62,6 +62,7 @@ pub struct Script {
     records: Vec<Record>,
     deliberate: Option<Deliberate>,
     hidden: Vec<String>,
+    complaints: Vec<String>,
 }
 
 impl Script {
@@ -71,6 +72,14 @@ impl Script {
             records: Vec::new(),
             deliberate: None,
             hidden: Vec::new(),
+            complaints: Vec::new(),
+        }
+    }
+
+    /// What must hold for either program, not only be the same for both.
+    pub fn must(&mut self, holds: bool, complaint: &str) {
+        if !holds {
+            self.complaints.push(complaint.to_owned());
         }
     }
 
@@ -160,8 +169,16 @@ impl Script {
 
     /// Runs `repmgrd` with what does not keep it running, and records its exit code and its standard output.
     pub fn daemon(&mut self, id: u32, arguments: &[&str]) {
-        let mut program = self.cluster.node(id).program("repmgrd");
-        program.args(arguments).stdin(std::process::Stdio::null());
+        let node = self.cluster.node(id);
+        let mut program = node.server.command("timeout");
+        program
+            .args(["--kill-after=10", "60"])
+            .arg(node.programs.join("repmgrd"))
+            .arg("-f")
+            .arg(&node.config_file)
+            .args(arguments)
+            .env("TMPDIR", &node.server.folder)
+            .stdin(std::process::Stdio::null());
         self.output(
             &mut program,
             &format!("node{id}: repmgrd {}", arguments.join(" ")),
@@ -328,6 +345,7 @@ fn compare_at(scenario: fn(&mut Script), place: impl Fn(&'static Stage, &Path) -
     let record = |stage, programs: &Path| {
         let mut script = Script::new(place(stage, programs)?);
         scenario(&mut script);
+        assert!(script.complaints.is_empty(), "{}", script.complaints.join("\n"));
         Some(script.records)
     };
     let (theirs, ours) = std::thread::scope(|scope| {

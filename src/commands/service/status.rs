@@ -105,13 +105,16 @@ fn daemon_cells(node: &Observation, compact: bool) -> [String; 4] {
         Some(false) => "no".to_owned(),
         None => unknown(),
     };
-    let has_upstream = node.recovery == RecoveryState::Standby || node.record.node_type == NodeType::Witness;
     let unit = if compact { "sec(s) ago" } else { "second(s) ago" };
-    let last_seen = daemon
-        .upstream_last_seen
-        .filter(|_| has_upstream)
-        .map_or_else(unknown, |seconds| format!("{seconds} {unit}"));
+    let last_seen = last_seen(node).map_or_else(unknown, |seconds| format!("{seconds} {unit}"));
     [running, pid.to_string(), paused, last_seen]
+}
+
+/// How long ago its daemon has seen its upstream. A former standby that was promoted has none, and its server goes on
+/// counting.
+fn last_seen(node: &Observation) -> Option<i32> {
+    let has_upstream = node.recovery == RecoveryState::Standby || node.record.node_type == NodeType::Witness;
+    node.daemon.upstream_last_seen.filter(|_| has_upstream)
 }
 
 fn csv(node: &Observation) -> String {
@@ -127,7 +130,7 @@ fn csv(node: &Observation) -> String {
         daemon.pid.unwrap_or(-1).to_string(),
         three(daemon.paused),
         record.priority.to_string(),
-        daemon.pid.and(daemon.upstream_last_seen).unwrap_or(-1).to_string(),
+        daemon.pid.and(last_seen(node)).unwrap_or(-1).to_string(),
         record.location.clone(),
     ])
 }
@@ -150,7 +153,7 @@ fn json(overview: &Overview) -> String {
             running: node.daemon.running,
             pid: node.daemon.pid,
             paused: node.daemon.paused,
-            upstream_last_seen: node.daemon.upstream_last_seen,
+            upstream_last_seen: last_seen(node),
             library: node.daemon.library,
         },
     })
@@ -197,6 +200,14 @@ mod tests {
         3,node3,standby,1,0,-1,0,100,-1,default
         5,node5,standby,1,1,105,1,100,1,default
         ");
+    }
+
+    #[test]
+    fn a_promoted_standby_has_no_upstream_that_was_seen() {
+        let (mut node, _) = good().nodes.remove(0);
+        node.daemon.upstream_last_seen = Some(7);
+        assert_eq!(csv(&node), "1,node1,primary,1,1,101,0,100,-1,default\n");
+        assert_eq!(daemon_cells(&node, false)[3], "n/a");
     }
 
     #[test]
