@@ -8,11 +8,12 @@ fail() {
     for log in /tmp/apt.log /var/log/postgresql/*.log; do
         [ ! -s "$log" ] || { printf '== %s\n' "$log"; tail -n 15 "$log"; } >&2
     done
+    [ ! -d /run/systemd/system ] || journalctl -q --no-pager -n 40 -u 'repmgrd*' >&2
     exit 1
 }
-# Waits for a command to succeed, 60 seconds at most.
+# Waits for a command to succeed, three minutes at most: the machine may be busy.
 eventually() {
-    for _ in $(seq 240); do
+    for _ in $(seq 720); do
         ! "$@" >/dev/null 2>&1 || return 0
         sleep 0.25
     done
