@@ -1,6 +1,7 @@
 //! How long commands take.
 
 use crate::comparison::{Comparison, Goal};
+use crate::growth;
 use crate::support::hosts::Hosts;
 use crate::writers::{Writers, micros, seconds};
 use crate::{Bench, CONNECT_TIMEOUT};
@@ -33,7 +34,11 @@ pub fn measure(hosts: &Hosts, id: u32, arguments: &[&str], codes: &[i32]) -> f64
 
 const CROSSCHECK: [&str; 2] = ["cluster", "crosscheck"];
 
-fn compare(bench: &mut Bench, title: &str, goal: Goal, rounds: usize, arguments: &[&str], codes: &[i32]) {
+/// The commands that only look and have no goal but to be no slower.
+const OTHERS_THAT_LOOK: [[&str; 2]; 3] = [["node", "status"], ["service", "status"], ["cluster", "event"]];
+
+/// Measures a command of both in turn.
+pub fn compare(bench: &mut Bench, title: &str, goal: Goal, rounds: usize, arguments: &[&str], codes: &[i32]) {
     let mut comparison = Comparison::new(title, goal);
     for _ in 0..rounds {
         comparison.ours.push(measure(&bench.ours, 1, arguments, codes));
@@ -48,7 +53,19 @@ pub fn looking(bench: &mut Bench) {
     let many = bench.rounds * 5;
     compare(bench, "cluster show", Goal::Part(0.5), many, &["cluster", "show"], &[0]);
     compare(bench, "node check", Goal::Part(0.5), many, &["node", "check"], &[0]);
+    for verb in OTHERS_THAT_LOOK {
+        let rounds = bench.rounds * 2;
+        compare(bench, &verb.join(" "), Goal::Part(1.0), rounds, &verb, &[0]);
+    }
     let rounds = bench.rounds;
+    compare(
+        bench,
+        "cluster matrix",
+        Goal::Part(0.25),
+        rounds,
+        &["cluster", "matrix"],
+        &[0],
+    );
     compare(bench, "cluster crosscheck", Goal::Part(0.25), rounds, &CROSSCHECK, &[0]);
 }
 
@@ -59,8 +76,20 @@ pub fn looking_past_a_silent_host(bench: &mut Bench) {
         hosts.isolate(3);
     }
     let limit = Goal::Limit(CONNECT_TIMEOUT.as_secs_f64() + 0.5);
-    let title = "cluster crosscheck, one host silent";
-    compare(bench, title, limit, rounds.min(3), &CROSSCHECK, &[25]);
+    let rounds = rounds.min(3);
+    for verb in [
+        ["cluster", "show"],
+        ["node", "check"],
+        ["cluster", "matrix"],
+        CROSSCHECK,
+    ]
+    .into_iter()
+    .chain(OTHERS_THAT_LOOK)
+    {
+        let title = format!("{}, one host silent", verb.join(" "));
+        compare(bench, &title, limit, rounds, &verb, &[0, 25]);
+    }
+    growth::with_silent_nodes(bench, limit);
     for hosts in [&bench.ours, &bench.original] {
         hosts.heal();
     }

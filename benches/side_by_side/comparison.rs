@@ -14,6 +14,7 @@ pub struct Comparison {
     pub title: String,
     pub goal: Goal,
     pub ours: Vec<f64>,
+    /// Empty if the original was not measured.
     pub original: Vec<f64>,
 }
 
@@ -39,6 +40,9 @@ impl Comparison {
     /// A line of the table.
     pub fn line(&self) -> String {
         let shown = |values: &[f64]| {
+            if values.is_empty() {
+                return format!("{:>9} {:>9}", "-", "-");
+            }
             let min = values.iter().copied().fold(f64::INFINITY, f64::min);
             format!("{min:>9.3} {:>9.3}", median(values))
         };
@@ -47,11 +51,15 @@ impl Comparison {
             Goal::Limit(limit) => format!("{limit:.1}"),
         };
         format!(
-            "{:<56} {}   {}   {:>5.2}   {:<10} {}",
+            "{:<56} {}   {}   {:>5}   {:<10} {}",
             self.title,
             shown(&self.ours),
             shown(&self.original),
-            median(&self.ours) / median(&self.original),
+            if self.original.is_empty() {
+                "-".to_owned()
+            } else {
+                format!("{:.2}", median(&self.ours) / median(&self.original))
+            },
             goal,
             if self.is_met() { "met" } else { "MISSED" }
         )

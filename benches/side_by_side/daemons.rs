@@ -140,7 +140,7 @@ pub fn lost_primaries(bench: &mut Bench) {
     bench.add(switched_off);
 }
 
-fn primary(hosts: &Hosts) -> u32 {
+pub fn primary(hosts: &Hosts) -> u32 {
     let is_primary = |id: &u32| {
         hosts
             .node(*id)

@@ -7,9 +7,11 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+mod cloning;
 mod commands;
 mod comparison;
 mod daemons;
+mod growth;
 mod writers;
 
 use std::path::{Path, PathBuf};
@@ -77,6 +79,8 @@ fn main() {
         comparisons: Vec::new(),
     };
     commands::looking(&mut bench);
+    growth::with_live_nodes(&mut bench);
+    cloning::beside_pg_basebackup(&mut bench);
     // Before a connection is cut: a primary that stops waits for standbys that it takes for connected.
     commands::switchovers(&mut bench);
     commands::looking_past_a_silent_host(&mut bench);
