@@ -2,7 +2,8 @@
 //! hosts, one with each, in turn. Prints a table of ratios; ends with 1 if a
 //! goal is missed.
 //!
-//! `make bench`, as root. `BENCH_ROUNDS` is the number of rounds (5); `BENCH_PROGRAM` is another build of ours.
+//! `make bench`, as root. `BENCH_ROUNDS` is the number of rounds (5); `BENCH_PROGRAM` is another build of ours;
+//! `BENCH_RECORD=1` writes `docs/performance.md`.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -12,6 +13,7 @@ mod commands;
 mod comparison;
 mod daemons;
 mod growth;
+mod record;
 mod writers;
 
 use std::path::{Path, PathBuf};
@@ -90,6 +92,9 @@ fn main() {
     println!("\n{}", comparison::heading());
     for comparison in &bench.comparisons {
         println!("{}", comparison.line());
+    }
+    if std::env::var_os("BENCH_RECORD").is_some() {
+        record::write(&bench.comparisons);
     }
     let missed = bench.comparisons.iter().any(|comparison| !comparison.is_met());
     let _ = std::fs::remove_dir_all(programs);
