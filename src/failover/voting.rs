@@ -89,6 +89,11 @@ impl Turn<'_> {
                 return self.decide_paced(Rule::UpstreamUnknown, format!("{title} {}", describe(&probe)));
             }
         }
+        // This turn began when it was not time to vote yet.
+        let siblings = self.next.upstream.map(|upstream| self.next.siblings(upstream));
+        if self.seen.others.is_empty() && siblings.is_some_and(|siblings| !siblings.is_empty()) {
+            return self.decide_at_once(Rule::ElectionDelayed, "the siblings are asked");
+        }
         match self.notified() {
             Ok(turn) => turn.vote(),
             Err(decision) => *decision,

@@ -190,6 +190,22 @@ fn a_node_that_may_not_be_promoted_holds_nobody_back() {
     daemon.never(Rule::OvertakingAnnounced);
 }
 
+/// Seed 112608: the turn had begun before `failover_delay` had passed, and the vote found nobody visible.
+#[test]
+fn an_election_that_came_due_while_a_probe_was_awaited_asks_the_siblings_first() {
+    for delay in 1..40 {
+        let mut daemon = Daemon::watching(|config| {
+            config.reconnect_attempts = 1;
+            config.failover_delay = Duration::from_millis(delay * 100);
+        });
+        (daemon.upstream, daemon.takes) = (REFUSED, Duration::from_millis(700));
+        daemon.until(Rule::ElectionBegins);
+        while daemon.turn().rule != Rule::ElectionWon {
+            assert!(daemon.cause().is_none(), "{delay}");
+        }
+    }
+}
+
 /// The word of a worse node that is about to take this one's place counts until the decision.
 #[test]
 fn a_node_told_to_vote_again_in_its_election_holds_back() {
