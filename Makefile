@@ -78,7 +78,7 @@ bench: stage
 
 # Clusters in virtual time: counts each rule, fault and invariant's premise, and fails on a zero.
 simulate: setup
-	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-130000} $(CARGO) test --release --test simulation -- --nocapture seeds
+	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-130000} $(CARGO) test --profile simulation --test simulation -- --nocapture seeds
 
 # Every fault on hosts of their own, as root; goes on where an interrupted run was (FAULTS_FRESH=1 begins anew).
 faults: stage
