@@ -159,6 +159,9 @@ impl Switchover<'_> {
     /// A request that nobody took notice of is withdrawn; one that is carried out cannot be.
     async fn revoke(&mut self) -> std::result::Result<(), String> {
         let file = self.request.config.data_directory.join(PROMOTE_SIGNAL_FILE);
+        if file.exists() && !can_be_withdrawn(&self.request.config.data_directory) {
+            return Err("before version 14 a server carries out what it was asked for, withdrawn or not".to_owned());
+        }
         match std::fs::remove_file(&file) {
             Ok(()) => info!("the request to promote was withdrawn before the server took notice of it"),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -191,6 +194,16 @@ impl Switchover<'_> {
             .await
             .map_err(|error| error.to_string())
     }
+}
+
+/// Whether a server looks again for the file before it acts on the signal that told it so; as long as the signal waits,
+/// nothing shows whether it was sent (PostgreSQL 14: `CheckForStandbyTrigger`, which replaced the slow promotion that went
+/// without the file).
+fn can_be_withdrawn(data_directory: &Path) -> bool {
+    let version = data_directory::version_text(data_directory).ok();
+    version
+        .and_then(|text| text.parse::<u32>().ok())
+        .is_some_and(|major| major >= 14)
 }
 
 /// Whether no server runs in the data directory, and the next one that does will be a standby on the timeline that
