@@ -66,10 +66,11 @@ eventually is_another_server 2 "$server"
 
 step "a server that it restarted itself outlives it"
 # Not one of systemd's, whose unit would end it as soon as it was stopped.
+eventually systemctl is-active "postgresql@$major-node2"
 pg_ctlcluster "$major" node2 stop -m fast
 as_postgres pg_ctlcluster --skip-systemctl-redirect "$major" node2 start
 server=$(postmaster 2)
-with_hook "pg_ctlcluster --skip-systemctl-redirect $major node2 restart -m fast"
+with_hook "$bin/pg_ctl -D /var/lib/postgresql/$major/node2 -l /var/log/postgresql/postgresql-$major-node2.log -m fast restart"
 systemctl restart repmgrd@node2
 eventually is_another_server 2 "$server"
 server=$(postmaster 2)
