@@ -10,6 +10,12 @@ const VALIDATED: Cast = Cast {
     ..FOUR
 };
 
+/// A server that starts on a busy machine is still back in time.
+const PATIENT: Cast = Cast {
+    settings: "reconnect_attempts=10\n",
+    ..FOUR
+};
+
 /// Standbys take no WAL from anybody while they elect.
 const DISCONNECTED: Cast = Cast {
     settings: "standby_disconnect_on_failover=true\n",
@@ -19,8 +25,8 @@ const DISCONNECTED: Cast = Cast {
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "returns-during-the-attempts",
-        cast: FOUR,
-        fault: "the primary's server is killed and comes back after the first failed attempt",
+        cast: PATIENT,
+        fault: "the primary's server is killed and comes back after the first failed attempt of ten",
         expected: "nobody is promoted, all stream",
         short: false,
         story: during_the_attempts,
