@@ -115,7 +115,10 @@ impl Script {
         text = text.replace(&self.cluster.folder.display().to_string(), "FOLDER");
         let programs = self.cluster.node(1).programs.display().to_string();
         text = text.replace(&programs, "PROGRAMS");
-        text = text.replace(&self.cluster.node(1).server.stage.root.display().to_string(), "STAGE");
+        // Ours need not be where PostgreSQL's are; the original's are.
+        let stage = self.cluster.node(1).server.stage;
+        text = text.replace(&stage.bindir.display().to_string(), "PROGRAMS");
+        text = text.replace(&stage.root.display().to_string(), "STAGE");
         for word in &self.hidden {
             text = masks::word(&text, word, "PID");
         }
