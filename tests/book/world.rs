@@ -12,6 +12,9 @@ use crate::support::{skip, stage};
 /// The longest that one example may take on a busy machine, in seconds.
 const LIMIT: &str = "240";
 
+/// What the pages' `connect_timeout=2` is here.
+const PATIENT: &str = "connect_timeout=20";
+
 /// What is there when a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Given {
@@ -197,10 +200,24 @@ impl World {
         world
     }
 
-    /// Runs lines of shell on a host; 15 stands for the version of PostgreSQL that is there.
+    /// Runs lines of shell on a host; 15 stands for the version of PostgreSQL that is there, and a busy machine gets more
+    /// than two seconds for a connection.
     pub fn run(&self, host: &str, user: &str, script: &str) -> Output {
         let major = stage::stage().major.to_string();
         let script = script
+            .replace("connect_timeout=2", PATIENT)
+            .replace(
+                "user=repmgr dbname=repmgr'",
+                &format!("user=repmgr dbname=repmgr {PATIENT}'"),
+            )
+            .replace(
+                "-h node1 -U repmgr -d repmgr",
+                &format!("-d 'host=node1 user=repmgr dbname=repmgr {PATIENT}'"),
+            )
+            .replace(
+                "-h node2 -U repmgr -d repmgr",
+                &format!("-d 'host=node2 user=repmgr dbname=repmgr {PATIENT}'"),
+            )
             .replace("/15/", &format!("/{major}/"))
             .replace(" 15 main", &format!(" {major} main"))
             .replace("15-main", &format!("{major}-main"))
@@ -253,7 +270,7 @@ impl World {
             );
         }
         if let Some(expected) = &example.seen
-            && let Err(line) = is_seen(expected, &said)
+            && let Err(line) = is_seen(&expected.replace("connect_timeout=2", PATIENT), &said)
         {
             panic!(
                 "docs/{page}:{}: not seen: {line}\n{}--\n{said}",
