@@ -40,16 +40,24 @@ fn use_programs(node: &Node) {
     ));
 }
 
-/// A rejoin in the background, killed without warning once the file `reached` is there.
-fn killed_at(cluster: &Cluster, more: &[&str]) {
+/// The process that has written its id to `reached`, once it is there whole.
+fn reached(node: &Node) -> Option<Pid> {
+    let text = std::fs::read_to_string(node.server.folder.join("reached")).ok()?;
+    let id = text.strip_suffix('\n')?;
+    Some(Pid::from_raw(id.parse().expect("a process id")))
+}
+
+/// A rejoin in the background, killed without warning once a stand-in has said that it was reached; the stand-in's
+/// process is returned.
+fn killed_at(cluster: &Cluster, more: &[&str]) -> Pid {
     let mut child = in_background(cluster, more);
-    let reached = cluster.node(1).server.folder.join("reached");
-    eventually("the rejoin has come that far", || {
+    let pid = eventually("the rejoin has come that far", || {
         assert!(child.try_wait().expect("its status").is_none(), "it has ended");
-        reached.exists().then_some(())
+        reached(cluster.node(1))
     });
     child.kill().expect("to kill it");
     child.wait().expect("its end");
+    pid
 }
 
 fn in_background(cluster: &Cluster, more: &[&str]) -> Child {
@@ -99,12 +107,10 @@ fn killed_while_pg_rewind_works_it_is_finished_by_the_next_run() {
     put_program(first, "pg_rewind", WAIT_BEFORE);
     use_programs(first);
     let options = options(first);
-    killed_at(&cluster, &words(&options));
+    let pid = killed_at(&cluster, &words(&options));
     // pg_rewind goes on without the one who started it.
     let said = refused(&cluster, 24, &words(&options));
     assert!(said.contains("another rejoin"), "{said}");
-    let pid = std::fs::read_to_string(first.server.folder.join("reached")).expect("its process id");
-    let pid = Pid::from_raw(pid.trim().parse().expect("a process id"));
     user::write(&first.server.folder.join("go"), "");
     eventually("pg_rewind has ended", || kill(pid, None).is_err().then_some(()));
     assert!(!own_port(first), "pg_rewind has brought the primary's configuration");
@@ -187,12 +193,8 @@ fn killed_in_crash_recovery_it_recovers_again() {
     );
     use_programs(first);
     let options = options(first);
-    killed_at(&cluster, &words(&options));
-    let pid = std::fs::read_to_string(first.server.folder.join("reached")).expect("its process id");
-    let _ = kill(
-        Pid::from_raw(pid.trim().parse().expect("a process id")),
-        Signal::SIGKILL,
-    );
+    let pid = killed_at(&cluster, &words(&options));
+    let _ = kill(pid, Signal::SIGKILL);
     first.write_config("");
     let said = rejoin(&cluster, &words(&options));
     assert!(said.contains("executing pg_rewind"), "{said}");
@@ -213,8 +215,7 @@ fn an_interruption_before_the_rewind_takes_everything_back() {
     use_programs(first);
     let options = options(first);
     let mut child = in_background(&cluster, &words(&options));
-    let reached = first.server.folder.join("reached");
-    eventually("it recovers", || reached.exists().then_some(()));
+    eventually("it recovers", || reached(first));
     let before = crate::metadata(&cluster);
     kill(
         Pid::from_raw(i32::try_from(child.id()).expect("a process id")),
