@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 
 /// How often it beats.
-const BEAT: Duration = Duration::from_millis(500);
+const BEAT: Duration = Duration::from_secs(1);
 /// A gap as long as this makes what was seen before it too old to act on.
 const TOO_LONG: Duration = Duration::from_secs(2);
 
