@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use nix::unistd::{SysconfVar, sysconf};
+use nix::time::ClockId;
+use nix::unistd::Pid;
 
 use crate::Bench;
 use crate::commands::measure;
@@ -14,6 +15,9 @@ use crate::writers::Writers;
 
 /// How long nothing happens.
 const QUIET: Duration = Duration::from_secs(60);
+/// How long the daemons have seen a primary before it is taken from them: one that has only just begun to watch lets the
+/// others count it first.
+const SETTLED: Duration = Duration::from_secs(10);
 /// What a look at a server finds: transactions since its start, connections of others.
 const LOOK: &str = "SELECT pg_stat_clear_snapshot(), \
      (SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = 'repmgr') || ' ' || \
@@ -30,23 +34,25 @@ struct Reading {
 impl Reading {
     fn of(hosts: &Hosts, id: u32) -> Reading {
         let pid = hosts.node(id).daemon_pid().expect("a daemon");
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its times");
-        let after_name = stat.rsplit(')').next().expect("its state");
-        // proc(5): utime and stime are the fields 14 and 15, and its name is the second.
-        let times: Vec<f64> = after_name.split_whitespace().skip(11).take(2).map(number).collect();
-        let tick = sysconf(SysconfVar::CLK_TCK).ok().flatten().expect("the clock's ticks");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its memory");
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let resident = resident.and_then(|text| text.split_whitespace().next()).map(number);
         let answer = hosts.node(id).server.query(LOOK);
         let seen: Vec<f64> = answer.trim_start_matches('|').split(' ').map(number).collect();
         Reading {
-            cpu: times.iter().sum::<f64>() / number(&tick.to_string()),
+            cpu: processor_time(pid),
             resident: resident.expect("its memory") / 1024.0,
             transactions: seen[0],
             connections: seen[1],
         }
     }
+}
+
+/// Seconds of processor time of a process, those of its ended threads too, by its own clock, exact to the nanosecond
+/// (clock_getcpuclockid(3)).
+fn processor_time(pid: Pid) -> f64 {
+    let clock = ClockId::pid_cpu_clock_id(pid).expect("its clock");
+    Duration::from(clock.now().expect("its time")).as_secs_f64()
 }
 
 fn number(text: &str) -> f64 {
@@ -55,24 +61,9 @@ fn number(text: &str) -> f64 {
 
 /// All daemons of both run side by side for a minute in which nothing happens.
 pub fn standing_by(bench: &mut Bench) {
-    for hosts in [&mut bench.ours, &mut bench.original] {
-        for id in 1..=3 {
-            let node = hosts.node_mut(id);
-            node.write_config(&node.automatic_failover());
-            node.start_daemon();
-        }
-    }
+    start_daemons(bench);
     let ids = [1, 2, 3];
     let read = |hosts: &Hosts| ids.map(|id| Reading::of(hosts, id));
-    // What they do when they begin is over when the standbys have seen their upstream.
-    let monitors = "SELECT NOT pg_is_in_recovery() OR repmgr.get_upstream_last_seen() >= 0";
-    for hosts in [&bench.ours, &bench.original] {
-        for node in &hosts.nodes {
-            eventually("the daemon monitors", || {
-                (node.server.query(monitors) == "t").then_some(())
-            });
-        }
-    }
     let begin = Instant::now();
     let before = [read(&bench.ours), read(&bench.original)];
     let mut connections: [[Vec<f64>; 3]; 2] = Default::default();
@@ -119,8 +110,31 @@ pub fn standing_by(bench: &mut Bench) {
     }
 }
 
+/// Daemons on all hosts of both, unless they run already.
+fn start_daemons(bench: &mut Bench) {
+    for hosts in [&mut bench.ours, &mut bench.original] {
+        for id in 1..=3 {
+            let node = hosts.node_mut(id);
+            if node.daemon_pid().is_none() {
+                node.write_config(&node.automatic_failover());
+                node.start_daemon();
+            }
+        }
+    }
+    // What they do when they begin is over when the standbys have seen their upstream.
+    let monitors = "SELECT NOT pg_is_in_recovery() OR repmgr.get_upstream_last_seen() >= 0";
+    for hosts in [&bench.ours, &bench.original] {
+        for node in &hosts.nodes {
+            eventually("the daemon monitors", || {
+                (node.server.query(monitors) == "t").then_some(())
+            });
+        }
+    }
+}
+
 /// The primary's server is killed; then, when that has rejoined, the host of the next primary is switched off.
 pub fn lost_primaries(bench: &mut Bench) {
+    start_daemons(bench);
     let mut killed = Comparison::new("failover, server killed: write outage", Goal::Limit(3.0));
     let mut switched_off = Comparison::new("failover, host switched off: write outage", Goal::Limit(5.0));
     for (hosts, killed, switched_off) in [
@@ -128,10 +142,12 @@ pub fn lost_primaries(bench: &mut Bench) {
         (&bench.original, &mut killed.original, &mut switched_off.original),
     ] {
         let lost = primary(hosts);
+        std::thread::sleep(SETTLED);
         let writers = Writers::start(hosts);
         hosts.node(lost).server.kill();
         killed.push(writers.outage());
         rejoin(hosts, lost);
+        std::thread::sleep(SETTLED);
         let writers = Writers::start(hosts);
         hosts.power_off(primary(hosts));
         switched_off.push(writers.outage());
@@ -159,6 +175,8 @@ fn rejoin(hosts: &Hosts, lost: u32) {
     eventually("the new primary is recorded", || {
         (hosts.node(new).record_on(server, "type") == "primary").then_some(())
     });
+    // Before that pg_rewind takes the new primary for one of the old timeline, and the original believes it.
+    server.query("CHECKPOINT");
     let conninfo = server.conninfo();
     let rewind = [
         "node",

@@ -3,7 +3,7 @@
 //! goal is missed.
 //!
 //! `make bench`, as root. `BENCH_ROUNDS` is the number of rounds (5); `BENCH_PROGRAM` is another build of ours;
-//! `BENCH_RECORD=1` writes `docs/performance.md`.
+//! `BENCH_RECORD=1` writes `docs/performance.md`. `BENCH_PARTS=daemon,failover` runs these parts only.
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -25,6 +25,21 @@ use support::{stage, user};
 
 /// The connect timeout of every node.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Measures, and adds what it found.
+type Part = fn(&mut Bench);
+
+/// What is measured, in this order.
+const PARTS: &[(&str, Part)] = &[
+    ("looking", commands::looking),
+    ("growth", growth::with_live_nodes),
+    ("cloning", cloning::beside_pg_basebackup),
+    // Before a connection is cut: a primary that stops waits for standbys that it takes for connected.
+    ("switchover", commands::switchovers),
+    ("silent", commands::looking_past_a_silent_host),
+    ("daemon", daemons::standing_by),
+    ("failover", daemons::lost_primaries),
+];
 
 /// Both clusters, and what was measured of them.
 pub struct Bench {
@@ -80,14 +95,15 @@ fn main() {
         rounds,
         comparisons: Vec::new(),
     };
-    commands::looking(&mut bench);
-    growth::with_live_nodes(&mut bench);
-    cloning::beside_pg_basebackup(&mut bench);
-    // Before a connection is cut: a primary that stops waits for standbys that it takes for connected.
-    commands::switchovers(&mut bench);
-    commands::looking_past_a_silent_host(&mut bench);
-    daemons::standing_by(&mut bench);
-    daemons::lost_primaries(&mut bench);
+    let only = std::env::var("BENCH_PARTS").ok();
+    for (name, part) in PARTS {
+        if only
+            .as_deref()
+            .is_none_or(|only| only.split(',').any(|one| one == *name))
+        {
+            part(&mut bench);
+        }
+    }
 
     println!("\n{}", comparison::heading());
     for comparison in &bench.comparisons {
