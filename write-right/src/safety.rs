@@ -1,0 +1,70 @@
+//! The safety rules, by name, so that a test can take each of them away and see what breaks.
+
+macro_rules! rules {
+    ($($variant:ident = $name:literal, $sentence:literal;)+) => {
+        /// A rule that the guarantee rests on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Safety { $(#[doc = $sentence] $variant,)+ }
+
+        impl Safety {
+            /// All of them.
+            pub const ALL: &[Safety] = &[$(Safety::$variant,)+];
+            /// Its stable name.
+            pub fn name(self) -> &'static str { match self { $(Safety::$variant => $name,)+ } }
+            /// What it says.
+            pub fn sentence(self) -> &'static str { match self { $(Safety::$variant => $sentence,)+ } }
+        }
+    };
+}
+
+rules! {
+    HeldIsNotGranted = "held-is-not-granted",
+        "A voter accepts nobody while the lease that it granted to another node runs.";
+    HeldIsNotPromised = "held-is-not-promised",
+        "A voter promises nothing while the lease that it granted to another node runs.";
+    LowerBallotRefused = "lower-ballot-refused",
+        "A voter accepts no ballot below the highest one that it has promised.";
+    LowerPromiseRefused = "lower-promise-refused",
+        "A voter promises no ballot below the highest one that it has promised.";
+    DurableBeforeAnswer = "durable-before-answer",
+        "What a voter must not forget is on disk before it answers.";
+    OlderListRefused = "older-list-refused",
+        "A voter refuses a ballot that carries an older voter list than its own, and the proposer that learns of a newer one goes by that.";
+    OlderEpochRefused = "older-epoch-refused",
+        "A voter accepts no epoch below its own.";
+    StaleRefused = "stale-refused",
+        "Under the same ballot a voter accepts no payload older than the one it has.";
+    ImplausibleRefused = "implausible-refused",
+        "A voter refuses a round that no honest proposer can have reached.";
+    LongLeaseRefused = "long-lease-refused",
+        "A voter grants no lease longer than its silence after a loss.";
+    LeaseNeverShortened = "lease-never-shortened",
+        "Only a release ends a lease before its time.";
+    ReleaseNamesBallot = "release-names-ballot",
+        "A release ends the lease of the very ballot that it names.";
+    ReleasedIsRefused = "released-is-refused",
+        "A ballot that was released is accepted no more.";
+    SilentAfterLoss = "silent-after-loss",
+        "A voter that may have forgotten a lease is silent for as long as one can last.";
+    LostDoesNotVote = "lost-does-not-vote",
+        "A voter without its durable record does not vote.";
+    ForeignIsLost = "foreign-is-lost",
+        "A record of another node, cluster or data directory, or an earlier state of the own, is as good as none.";
+}
+
+/// The rules in force. Outside of tests: all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rules(Option<Safety>);
+
+impl Rules {
+    /// All but one. For tests alone: it shows what the rule is good for.
+    #[doc(hidden)]
+    pub const fn without(rule: Safety) -> Self {
+        Rules(Some(rule))
+    }
+
+    /// Whether a rule is in force.
+    pub fn hold(self, rule: Safety) -> bool {
+        self.0 != Some(rule)
+    }
+}
