@@ -3,40 +3,16 @@
 //! Symbol names, results and NULL handling are the original's. Most functions are declared STRICT in SQL; called with NULL
 //! nevertheless (a declaration by hand), they return NULL. Sentinels: −1 for an unknown id, process or duration.
 
-use std::ffi::CStr;
-
-use pgrx::fcinfo::{pg_arg_is_null, pg_getarg, pg_getarg_datum, pg_return_null, pg_return_void};
+use pgrx::fcinfo::{pg_getarg, pg_return_void};
 use pgrx::pg_sys::{self, Datum, FunctionCallInfo, TimestampTz};
-use pgrx::{IntoDatum, PgLogLevel, PgSqlErrorCode};
+use pgrx::{IntoDatum, PgSqlErrorCode};
 
+use crate::call::{inform, raise, sql_function, text, text_argument, warn};
 use crate::pause_file::{self, Found};
 use crate::state::{self, PIDFILE_LIMIT, UNKNOWN};
 
 /// Sent instead of a node's id when the candidate asks for another election.
 const ELECTION_RERUN: i32 = -2;
-
-/// Defines a function under the C symbol `$symbol`, with the `pg_finfo_` record that tells the server its calling convention.
-/// `$body` gets the call's arguments and returns a value that becomes a datum, or `None` for NULL.
-macro_rules! sql_function {
-    ($(#[$comment:meta])* $symbol:ident, $body:expr) => {
-        $(#[$comment])*
-        #[pgrx::pg_guard]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C-unwind" fn $symbol(call: FunctionCallInfo) -> Datum {
-            let body: fn(FunctionCallInfo) -> Option<Datum> = $body;
-            // SAFETY: the server passes a valid call structure, for the duration of the call.
-            body(call).unwrap_or_else(|| unsafe { pg_return_null(call) })
-        }
-
-        const _: () = {
-            #[unsafe(export_name = concat!("pg_finfo_", stringify!($symbol)))]
-            extern "C" fn version_one() -> *const pg_sys::Pg_finfo_record {
-                static RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-                &RECORD
-            }
-        };
-    };
-}
 
 sql_function! {
     /// Says which node this server is. The first caller since the server's start decides; it also brings back the pause flag
@@ -125,11 +101,11 @@ sql_function! {
             accepted
         });
         if !accepted {
-            pgrx::ereport!(
-                ERROR,
+            raise(
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
                 format!("node {upstream_node_id} cannot be its own upstream"),
-                "The given upstream node id is this server's local node id."
+                "The given upstream node id is this server's local node id.",
+                "",
             );
         }
         Some(pg_return_void())
@@ -249,28 +225,13 @@ fn integer(call: FunctionCallInfo, position: usize) -> Option<i32> {
     unsafe { pg_getarg(call, position) }
 }
 
-/// The text argument at `position` in the database's encoding, without what does not fit into the state; `None` if NULL or
-/// empty. It lives until the end of the call.
+/// The text argument at `position`, without what does not fit into the state; `None` if NULL or empty.
 fn path_argument<'call>(call: FunctionCallInfo, position: usize) -> Option<&'call [u8]> {
-    // SAFETY: the function is declared with a text at this position. The copy that text_to_cstring makes belongs to the
-    // memory context of the call.
-    let path: &'call CStr = unsafe {
-        if pg_arg_is_null(call, position) {
-            return None;
-        }
-        CStr::from_ptr(pg_sys::text_to_cstring(pg_getarg_datum(call, position)?.cast_mut_ptr()))
-    };
-    let path = path.to_bytes();
+    let path = text_argument(call, position)?;
     let limit = PIDFILE_LIMIT as i32;
     // SAFETY: pointer and length belong together. The length of a text fits into an int.
     let fitting = unsafe { pg_sys::pg_mbcliplen(path.as_ptr().cast(), path.len() as i32, limit) };
     (!path.is_empty()).then(|| &path[..fitting as usize])
-}
-
-/// A text value in the current memory context, from bytes in the database's encoding.
-fn text(bytes: &[u8]) -> Datum {
-    // SAFETY: pointer and length belong together; the bytes are at most PIDFILE_LIMIT.
-    Datum::from(unsafe { pg_sys::cstring_to_text_with_len(bytes.as_ptr().cast(), bytes.len() as i32) })
 }
 
 fn now() -> TimestampTz {
@@ -303,17 +264,4 @@ mod pg13 {
     unsafe extern "C" {
         pub static mut WalRcv: *mut WalReceiverStart;
     }
-}
-
-/// Sends a notice of level INFO to the client, whatever its settings.
-fn inform(message: String) {
-    report(PgLogLevel::INFO, PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message);
-}
-
-fn warn(message: String) {
-    report(PgLogLevel::WARNING, PgSqlErrorCode::ERRCODE_WARNING, message);
-}
-
-fn report(level: PgLogLevel, code: PgSqlErrorCode, message: String) {
-    pgrx::pg_sys::panic::ErrorReport::new(code, message, "").report(level);
 }

@@ -6,12 +6,16 @@
 //! from it in the same way). The block is therefore gone whenever the server forgets its shared memory: at a restart and when
 //! the server reinitialises itself after a backend crashed. It never travels with a base backup, and no lock can be
 //! left behind by a process that died.
+//!
+//! A server that preloads the library announces the block and allocates it before any backend runs.
 
 use std::ffi::CStr;
 use std::mem::size_of;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pgrx::pg_sys::{self, LWLockMode};
+
+use crate::write_right::shared::WriteRight;
 
 /// Name of the block in `pg_shmem_allocations`.
 const BLOCK_NAME: &CStr = c"repmgr node state";
@@ -22,10 +26,10 @@ const LOCK_NAME: &CStr = c"repmgr";
 /// Size of the block in bytes; never changes, because the server refuses to hand out a block under another size.
 ///
 /// What `NodeState` does not use is zero, for later versions of the library.
-const BLOCK_SIZE: usize = 4096;
+pub const BLOCK_SIZE: usize = 4096;
 
 /// Version of the layout of [`NodeState`].
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// Longest path of a pid file that is kept, in bytes.
 pub const PIDFILE_LIMIT: usize = 1023;
@@ -60,6 +64,8 @@ pub struct NodeState {
     /// When the standby last wrote monitoring data, 0 if never.
     pub last_updated: pg_sys::TimestampTz,
     daemon_pidfile: [u8; PIDFILE_LIMIT + 1],
+    /// Since layout 2.
+    pub write_right: WriteRight,
 }
 
 const _: () = assert!(size_of::<NodeState>() <= BLOCK_SIZE);
@@ -98,6 +104,25 @@ pub fn write<T>(write: impl FnOnce(&mut NodeState) -> T) -> T {
     write(unsafe { &mut *state })
 }
 
+/// What the checks of the write right read: without the lock, since every commit does.
+pub fn write_right() -> &'static WriteRight {
+    let state = attach();
+    // SAFETY: `attach` returned the initialised block, which lives as long as this process. All of the part's fields are
+    // atomic, so it may change at any time.
+    unsafe { &(*state).write_right }
+}
+
+/// Allocates the block, while the server prepares its shared memory: at its start and when it starts over after a crash.
+pub fn prepare() {
+    BLOCK.store(std::ptr::null_mut(), Ordering::Relaxed);
+    attach();
+}
+
+/// Whether this process knows the block's address already.
+pub fn is_attached() -> bool {
+    !BLOCK.load(Ordering::Relaxed).is_null()
+}
+
 /// The lock of the state, released at the end of the scope.
 struct Held(*mut pg_sys::LWLock);
 
@@ -125,12 +150,13 @@ impl Drop for Held {
     }
 }
 
+/// This process's address of the block, null until it is known. Backends inherit it from a postmaster that knows it.
+static BLOCK: AtomicPtr<NodeState> = AtomicPtr::new(std::ptr::null_mut());
+
 /// This backend's address of the block; allocates and initialises the block if this is its first use in the server.
 ///
 /// Raises a server error (out of memory, 53200) if the spare shared memory is used up.
 fn attach() -> *mut NodeState {
-    static BLOCK: AtomicPtr<NodeState> = AtomicPtr::new(std::ptr::null_mut());
-
     let known = BLOCK.load(Ordering::Relaxed);
     if !known.is_null() {
         return known;

@@ -22,7 +22,7 @@ fn pause_file(server: &Server) -> std::path::PathBuf {
 }
 
 #[test]
-fn exports_the_originals_symbols_and_no_others() {
+fn exports_the_originals_symbols_and_those_of_the_write_right() {
     let stage = stage::stage();
     let library = stage.bindir.with_file_name("lib").join("repmgr.so");
     let output = Command::new("nm").args(["-D", "--defined-only"]).arg(library).output();
@@ -53,7 +53,11 @@ fn exports_the_originals_symbols_and_no_others() {
         "repmgrd_is_paused",
     ];
     let functions = prefixed.map(|name| format!("repmgr_{name}")).into_iter();
-    let functions: Vec<String> = functions.chain(unprefixed.map(String::from)).collect();
+    let write_right = ["ask", "hold_until", "lapse", "status"].map(|name| format!("repmgr_write_right_{name}"));
+    let functions: Vec<String> = functions
+        .chain(unprefixed.map(String::from))
+        .chain(write_right)
+        .collect();
     let records = functions.iter().map(|name| format!("pg_finfo_{name}"));
     let mut expected: Vec<String> = records.chain(functions.iter().cloned()).collect();
     expected.extend(["Pg_magic_func".into(), "_PG_init".into()]);

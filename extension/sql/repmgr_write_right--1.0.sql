@@ -1,0 +1,54 @@
+\echo Use "CREATE EXTENSION repmgr_write_right" to load this file. \quit
+
+-- Puts a daemon's question to this node as a voter, and returns the answer. What must not be forgotten is on disk by then.
+CREATE FUNCTION ask(question text)
+    RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'repmgr_write_right_ask';
+
+-- Moves the end of this server's right to write forward, to a time of CLOCK_BOOTTIME in milliseconds, and returns the end that
+-- counts now. The server is the one that status() named; the ballot is the one that the right was granted under.
+CREATE FUNCTION hold_until(end_boottime_ms bigint, server bigint, ballot text)
+    RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'repmgr_write_right_hold_until';
+
+-- Ends this server's right to write at once; nothing is extended under that ballot again.
+CREATE FUNCTION lapse(ballot text)
+    RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'repmgr_write_right_lapse';
+
+-- How the right to write stands on this server.
+CREATE FUNCTION status(
+    -- Whether the checks are hooked into the server: the library is in shared_preload_libraries since its start.
+    OUT enforcement_loaded boolean,
+    -- Whether they are switched on as well (repmgr.require_write_right).
+    OUT enforcement_on boolean,
+    -- Another number whenever the server has forgotten its memory; 0 if the library is not preloaded.
+    OUT server bigint,
+    -- The clock that all ends are measured with, now.
+    OUT boottime_ms bigint,
+    -- The end of this server's own right, NULL if it was given none since its start, and what is left of it.
+    OUT end_boottime_ms bigint,
+    OUT remaining_ms bigint,
+    -- This node as a voter: "voting"; "silent" or "lost" while it may have forgotten something and does not vote; "none" if
+    -- it was never asked.
+    OUT voter text,
+    -- Which node it is, and what it has on record: the last holder, its epoch and ballot, and what is left of the lease
+    -- that was granted to it.
+    OUT node_id integer,
+    OUT holder integer,
+    OUT epoch bigint,
+    OUT ballot text,
+    OUT lease_remaining_ms bigint,
+    -- The version of the voter list, and the list: version, voters, voters before, nodes given up.
+    OUT list_version bigint,
+    OUT list text,
+    -- For how long it is silent, and what was lost.
+    OUT silent_ms bigint,
+    OUT loss text)
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'repmgr_write_right_status';
+
+REVOKE ALL ON FUNCTION ask(text), hold_until(bigint, bigint, text), lapse(text), status() FROM PUBLIC;
