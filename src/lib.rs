@@ -5,7 +5,7 @@
 //! ```text
 //! commands, daemon
 //!   operations, survey
-//!     failover (pure), instance, remote, events
+//!     failover, write_right (pure), instance, remote, events
 //!       metadata
 //!         postgres
 //!           conninfo, config, output
@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Never upwards; `commands` and `daemon` do not know each other. `failover`
-//! has no clock, no socket, no file and no async: that is what makes it
-//! possible to simulate.
+//! and `write_right` have no clock, no socket, no file and no async: that is
+//! what makes it possible to simulate them.
 
 pub mod commands;
 pub mod config;
@@ -36,6 +36,7 @@ pub mod process;
 pub mod remote;
 pub mod survey;
 pub mod types;
+pub mod write_right;
 
 pub use error::{Error, Result};
 

@@ -10,6 +10,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("operations", 5),
     ("survey", 5),
     ("failover", 4),
+    ("write_right", 4),
     ("instance", 4),
     ("remote", 4),
     ("events", 4),
@@ -29,7 +30,10 @@ const HEIGHTS: &[(&str, u32)] = &[
 
 const STRANGERS: &[(&str, &str)] = &[("commands", "daemon"), ("daemon", "commands")];
 
-/// The decision core may know nothing that touches the world.
+/// The rooms that decide.
+const PURE_ROOMS: &[&str] = &["failover", "write_right"];
+
+/// They may know nothing that touches the world.
 const PURE: &[&str] = &[
     "tokio",
     "std::fs",
@@ -106,14 +110,37 @@ fn the_arrows_point_downwards() {
                     wrong.push(format!("{}:{}: {own} uses {name}", path.display(), number + 1));
                 }
             }
-            if own == "failover" && PURE.iter().any(|word| line.contains(word)) {
-                wrong.push(format!(
-                    "{}:{}: failover must be pure: {line}",
-                    path.display(),
-                    number + 1
-                ));
+            if PURE_ROOMS.contains(&own.as_str()) && PURE.iter().any(|word| line.contains(word)) {
+                wrong.push(format!("{}:{}: {own} must be pure: {line}", path.display(), number + 1));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The ways to take a safety rule of the write right away are for the simulator alone.
+#[test]
+fn no_program_switches_a_safety_rule_off() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "extension/src", "write-right/src"] {
+        sources(&top.join(folder), &mut files);
+    }
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("a source file");
+        for (number, line) in text.lines().enumerate() {
+            let defines = line.contains("pub fn ") || line.contains("pub const fn ");
+            let with_all = line.contains("Rules::default()");
+            let switches = ["_under(", "Rules::without(", "Rules("]
+                .iter()
+                .any(|word| line.contains(word));
+            let of_the_rules = line.contains("struct Rules(") || line.contains("Rules(Some(rule))");
+            assert!(
+                !switches || defines || with_all || of_the_rules,
+                "{}:{}: {line}",
+                path.display(),
+                number + 1
+            );
+        }
+    }
 }

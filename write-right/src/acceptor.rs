@@ -165,8 +165,9 @@ impl Voter {
         self.may_vote()?;
         self.plausible(ballot)?;
         let running = self.record.running(self.now);
-        let named = running == Some(ballot);
         let of_the_node = running.is_some_and(|running| running.node == ballot.node);
+        // An earlier ballot of the same node: the later one was not accepted here.
+        let named = of_the_node && running <= Some(ballot);
         if named || (of_the_node && !self.rules.hold(Safety::ReleaseNamesBallot)) {
             self.record.volatile.lease_end = 0;
         }

@@ -35,7 +35,8 @@ pub enum Request {
     },
     /// Grant, or extend, the lease of the ballot's node, and remember what comes with it.
     Accept(Proposal),
-    /// The holder gives its right back: the lease of this very ballot ends now.
+    /// The holder gives its right back: the lease of this ballot, or of an earlier one of the same node where this one
+    /// did not arrive, ends now; the ballot is refused from now on.
     Release {
         /// The ballot it was held under.
         ballot: Ballot,
@@ -145,7 +146,7 @@ pub enum Verdict {
     Promised,
     /// The lease is granted or extended.
     Accepted,
-    /// The lease of this ballot has ended, or was never granted here; the ballot is refused from now on.
+    /// No lease of this ballot runs here, and none will.
     Released,
     /// The record has begun, or had begun with the same list.
     Founded,

@@ -41,7 +41,7 @@ rules! {
     LeaseNeverShortened = "lease-never-shortened",
         "Only a release ends a lease before its time.";
     ReleaseNamesBallot = "release-names-ballot",
-        "A release ends the lease of the very ballot that it names.";
+        "A release ends no lease of a later ballot than the one that it names.";
     ReleasedIsRefused = "released-is-refused",
         "A ballot that was released is accepted no more.";
     SilentAfterLoss = "silent-after-loss",
@@ -50,6 +50,33 @@ rules! {
         "A voter without its durable record does not vote.";
     ForeignIsLost = "foreign-is-lost",
         "A record of another node, cluster or data directory, or an earlier state of the own, is as good as none.";
+
+    MajorityNeeded = "majority-needed",
+        "The right is held only with the acceptance of more than half of the voters.";
+    EndFromBeforeAsking = "end-from-before-asking",
+        "The holder's own end counts from before it asked.";
+    MarginSubtracted = "margin-subtracted",
+        "The holder's own end lies before the voters' by what clocks may differ.";
+    LateIsNone = "late-is-none",
+        "An answer that comes later than it can count is none.";
+    HighestAdopted = "highest-adopted",
+        "A new holder takes over payload and list of the highest ballot that a majority knows.";
+    EpochRaised = "epoch-raised",
+        "Each new holder has an epoch of its own, above all that a majority knows.";
+    FreshBallot = "fresh-ballot",
+        "Each attempt has a ballot of its own.";
+    OvertakenStays = "overtaken-stays",
+        "A running primary takes the right again only if nobody else had it since.";
+    ZeroBeforeRelease = "zero-before-release",
+        "The right is given back only when no process of the server is left that could acknowledge a write.";
+    BothMajorities = "both-majorities",
+        "A changed voter list counts only with a majority of the voters before and after the change.";
+    OneChangeAtATime = "one-change-at-a-time",
+        "No change of the voter list begins before the last one is settled at a majority.";
+    RelearnFromMajority = "relearn-from-majority",
+        "A lost record is relearnt from a majority of the other voters.";
+    ForceBars = "force-bars",
+        "Those who were given up by force are told so by the new holder, and stop.";
 }
 
 /// The rules in force. Outside of tests: all of them.

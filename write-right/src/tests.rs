@@ -82,7 +82,7 @@ fn a_lease_is_granted_renewed_and_ends() {
 }
 
 #[test]
-fn a_release_ends_the_lease_of_its_ballot_alone() {
+fn a_release_ends_no_later_lease() {
     let mut record = voter(2);
     let (first, second) = (ballot(1, 1), ballot(2, 1));
     ask(&mut record, 2_000, Request::Accept(proposal(first, 1)));
