@@ -4,6 +4,7 @@ use repmgr_write_right::{Ballot, Epoch, NodeId, Request};
 
 /// One thing to do, in this order. None of them may hold the loop up: questions run beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a few of them a second")]
 pub enum Action {
     /// Put this question to all of them at the same time; each end comes back in
     /// [`super::Observation::answers`] with the attempt's number, within the deadline.

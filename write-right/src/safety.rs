@@ -75,6 +75,14 @@ rules! {
         "No change of the voter list begins before the last one is settled at a majority.";
     RelearnFromMajority = "relearn-from-majority",
         "A lost record is relearnt from a majority of the other voters.";
+    EndBoundToServer = "end-bound-to-server",
+        "An extension of the own end reaches only the start of the server that it was meant for.";
+    ZeroEndsBallot = "zero-ends-ballot",
+        "Once the own end was set to zero under a ballot, nothing extends it under that ballot.";
+    CheckedAfterCommit = "checked-after-commit",
+        "The server looks at its end again after the commit, before it answers the client.";
+    PromotionChecksEnd = "promotion-checks-end",
+        "The server looks at its end when its promotion begins.";
     ForceBars = "force-bars",
         "Those who were given up by force are told so by the new holder, and stop.";
 }
