@@ -59,6 +59,7 @@ conformance: stage
 # Every example of the book, on hosts of their own, as root.
 book: stage
 	@scripts/stage-book.sh >/dev/null
+	@scripts/stage-original.sh >/dev/null
 	REPMGR_TEST_LAYERS=book $(CARGO) test --test book -- --include-ignored --test-threads=2
 
 # Clusters in which some nodes run the original: every combination, where `make test` has some of them.

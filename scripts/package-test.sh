@@ -7,8 +7,8 @@
 #
 #   PACKAGE_TEST_FOLDER   where the releases and the packages are kept for the next time (default
 #                         /var/tmp/repmgr-oxide-package-test); what is complete there is not made again
-#   PACKAGE_TEST_PREVIOUS a folder with the packages of the last release, in a folder for each suite; without it the
-#                         upgrade begins with packages of this very source
+#   PACKAGE_TEST_PREVIOUS a commit of this repository, or a folder with a folder of packages for each suite, with which
+#                         the upgrade begins; without it, it begins with packages of this very source
 #   PACKAGE_TEST_CLEAN    yes: the folder is deleted at the end
 #   PACKAGE_PROFILE       dev is built faster than release
 #   DEBIAN_MIRROR         default: the one of debootstrap
@@ -170,38 +170,60 @@ make_root() {
     echo "$packages $downloaded" >"$root/.complete"
 }
 
-# The packages of this source in packages-SUITE, built in a Debian of that release, and in next-SUITE the same with a
-# higher version.
-build() {
-    local suite=$1 result=$folder/packages-$1 next=$folder/next-$1 source=$folder/source
-    local root=$folder/$suite-build major package
+# A source's packages, built in a Debian of the release: the source in $folder/source/NAME, the packages in NAME-SUITE. What
+# is shipped is looked through by lintian.
+packages() {
+    local suite=$1 name=$2 source=$folder/source/$2 result=$folder/$2-$1 root=$folder/$1-build major lintian
     major=$(major_of "$suite")
-    [ "$(cat "$next/.complete" 2>/dev/null)" != "$state" ] || return 0
-    rm -rf "$next"
-    mkdir -p "$result" "$next" "$folder/target-$suite" "$source"
+    lintian="lintian --fail-on error,warning --allow-root --suppress-tags $not_for_us"
+    [ "$name" = this ] || lintian=true
+    mkdir -p "$result" "$folder/target-$suite"
     # The release of this host: built here, where most of it may be built already.
     if [ "$suite" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ]; then
-        nice scripts/package.sh "$result" >/dev/null
+        [ "$name" != this ] || source=$top
+        (cd "$source" && CARGO_TARGET_DIR=$top/target/package/cargo nice scripts/package.sh "$result" >/dev/null)
         if command -v lintian >/dev/null; then
-            lintian --fail-on error,warning --allow-root --suppress-tags "$not_for_us" "$result"/*.changes
+            $lintian "$result"/*.changes
         else
             echo "lintian is not installed: the packages are not looked through"
         fi
     else
         make_root "$suite" "$root" "postgresql-server-dev-$major build-essential libclang-dev clang pkg-config libssl-dev \
             debhelper git ca-certificates lintian" ""
-        find "$source" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
-        git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -c | tar -x -C "$source"
         in_root "$root" - host "
             export PATH=/mnt/2/bin:\$PATH CARGO_HOME=/mnt/1 CARGO_NET_OFFLINE=true CARGO_TARGET_DIR=/mnt/4 ${CARGO_BUILD_JOBS:+CARGO_BUILD_JOBS=$CARGO_BUILD_JOBS}
-            cd /mnt/3
-            git init -q . 2>/dev/null
+            cd /mnt/3/$name
             git config --global --add safe.directory '*'
             nice scripts/package.sh /mnt/5 >/dev/null
-            lintian --fail-on error,warning --allow-root --suppress-tags $not_for_us /mnt/5/*.changes
-        " "$cargo_home" "$toolchain" "$source" "$folder/target-$suite" "$result"
+            $lintian /mnt/5/*.changes
+        " "$cargo_home" "$toolchain" "$folder/source" "$folder/target-$suite" "$result"
     fi
-    for package in "$result"/*.deb; do
+}
+
+# Takes a source from standard input, as tar has it. Each has a path of its own, by which cargo tells them apart.
+take_source() {
+    local source=$folder/source/$1
+    mkdir -p "$source"
+    find "$source" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+    tar -x -C "$source"
+    git init -q "$source" 2>/dev/null
+}
+
+# The packages of this source in this-SUITE, in next-SUITE the same with a higher version, and those of an earlier commit in
+# previous-SUITE.
+build() {
+    local suite=$1 next=$folder/next-$1 package
+    if [ -n "$earlier" ] && [ "$(cat "$folder/previous-$suite/.complete" 2>/dev/null)" != "$PACKAGE_PROFILE $earlier" ]; then
+        git archive "$earlier" | take_source previous
+        packages "$suite" previous
+        echo "$PACKAGE_PROFILE $earlier" >"$folder/previous-$suite/.complete"
+    fi
+    [ "$(cat "$next/.complete" 2>/dev/null)" != "$state" ] || return 0
+    rm -rf "$next"
+    mkdir -p "$next"
+    git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -c | take_source this
+    packages "$suite" this
+    for package in "$folder/this-$suite"/*.deb; do
         dpkg-deb --raw-extract "$package" "$next/content"
         sed -i "s/^Version: .*/&+next/; s/(= $version)/(= $version+next)/" "$next/content/DEBIAN/control"
         dpkg-deb -Zgzip -z1 --build "$next/content" "$next/$(basename "$package")" >/dev/null
@@ -215,9 +237,10 @@ test_suite() {
     major=$(major_of "$suite")
     make_root "$suite" "$root" "postgresql-$major procps man-db perl" \
         "sudo repmgr repmgr-common postgresql-$major-repmgr systemd systemd-sysv dbus"
-    local this=$folder/packages-$suite
+    local this=$folder/this-$suite
     local more=("$folder/next-$suite" "$folder/steps" "$folder/docs")
     local previous=${PACKAGE_TEST_PREVIOUS:+$PACKAGE_TEST_PREVIOUS/$suite}
+    [ -z "$earlier" ] || previous=$folder/previous-$suite
     forget "$layer"
     echo "== the init script"
     in_root "$root" "$layer" own "bash /mnt/3/steps.sh $major" "${previous:-$this}" "${more[@]}"
@@ -267,6 +290,12 @@ cargo fetch --locked --quiet
 state="$PACKAGE_PROFILE $(git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null |
     grep -v ' \(tests\|benches\|examples\|packaging/test\)/\| scripts/package-test.sh' | sha256sum)"
 version=$(sed -n '1s/.*(\(.*\)).*/\1/p' packaging/debian/changelog)
+# An earlier commit, if one is named.
+earlier=
+if [ -n "${PACKAGE_TEST_PREVIOUS:-}" ] && [ ! -d "$PACKAGE_TEST_PREVIOUS" ]; then
+    earlier=$(git rev-parse --verify --quiet "$PACKAGE_TEST_PREVIOUS^{commit}") ||
+        { echo "package-test.sh: PACKAGE_TEST_PREVIOUS is neither a folder nor a commit" >&2; exit 1; }
+fi
 suites=("$@")
 [ $# -gt 0 ] || suites=(bookworm trixie)
 failed=()

@@ -6,19 +6,14 @@
 #   versions-inside.sh libraries FOLDER           prints the libraries that a PostgreSQL loads
 #   versions-inside.sh programs                   whether what was built outside runs here
 #   versions-inside.sh build TEST…                builds test programs here; their names and files in /programs
-#   versions-inside.sh run MAJOR STATE TEST…      runs test programs; /results/TEST has the state when it passed
+#   versions-inside.sh run MAJOR STATE TEST…      runs test programs; /results/TEST has the state when it passed, and
+#                                                 /results/unsteady what held only by itself
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-program() {
-    local file start=$SECONDS said
-    file=$(awk -v name="$1" '$1 == name { print $2 }' /programs)
-    if said=$("$file" -q --test-threads=4 2>&1); then
-        echo "$state" >"/results/$1"
-        said=$(grep -h '^test result\|^SKIPPED' <<<"$said")
-    fi
-    printf -- '-- %s: %s s\n%s\n' "$1" "$((SECONDS - start))" "$said"
-}
+. scripts/together.sh
+
+passed() { echo "$state" >"/results/$1"; }
 
 main() {
     local step=$1
@@ -45,7 +40,7 @@ main() {
         ;;
     build)
         export CARGO_TARGET_DIR=/target
-        cargo test --no-run ${@/#/--test } 2>&1 | tee /dev/stderr | scripts/versions.sh --programs >/programs
+        cargo test --no-run ${@/#/--test } 2>&1 | tee /dev/stderr | programs_of_cargo >/programs
         ;;
     run)
         export PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config state=$2
@@ -57,8 +52,11 @@ main() {
         # Not the one of outside.
         rm -f target/stage-original-path
         [ ! -e "$stage-original" ] || scripts/stage-original.sh >/dev/null
-        export -f program
-        printf '%s\n' "$@" | xargs -P 3 -I '{}' bash -c 'program {}'
+        export programs at_once=3 threads=4 again=/results/again unsteady=/results/unsteady
+        programs=$(cat /programs)
+        export -f program passed
+        rm -f "$unsteady"
+        together "$@"
         ;;
     esac
 }

@@ -9,16 +9,12 @@
 #   VERSIONS_TESTS    names of test programs, instead of all
 #   VERSIONS_CLEAN    1: a release that passed is deleted
 #
-# A test program that passed is skipped until the source changes, so an interrupted run goes on where it was. Each release
-# takes a quarter of an hour on two processors that have nothing else to do, the first time ten minutes more.
+# A test program that passed is skipped until the source changes, so an interrupted run goes on where it was; a test that
+# failed among the others is run once more by itself (together.sh). Each release takes a quarter of an hour on two processors that have nothing else to do, the first time ten minutes more.
 set -euo pipefail
 
-# Names and files of the test programs, from what cargo says.
-if [ "${1:-}" = --programs ]; then
-    exec sed -n 's|^ *Executable tests/\([^ ./]*\)[^ ]* (\(.*\))$|\1 \2|p'
-fi
-
 top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/scripts/together.sh"
 folder=${VERSIONS_FOLDER:-/var/tmp/repmgr-oxide-versions}
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 toolchain=$(rustc --print sysroot)
@@ -139,16 +135,17 @@ prepare() {
     mkdir -p "$root/results"
 }
 
-passed() {
+held() {
     [ "$(cat "$1/results/$2" 2>/dev/null)" = "$state" ]
 }
 
 test_major() {
-    local major=$1 suite root start=$SECONDS name result open=() failed=() original
+    local major=$1 suite root start=$SECONDS name result open=() failed=() original unsteady
     suite=$(suite_of "$major")
     root=$folder/$major-$suite
+    unsteady=$root/results/unsteady
     for name in "${tests[@]}"; do
-        [ -z "${VERSIONS_FRESH:-}" ] && passed "$root" "$name" || open+=("$name")
+        [ -z "${VERSIONS_FRESH:-}" ] && held "$root" "$name" || open+=("$name")
     done
     if [ ${#open[@]} -gt 0 ]; then
         # A function that is part of a condition would go on after a failure.
@@ -165,12 +162,13 @@ test_major() {
         in_root "$root" own run "$major" "$state" "${open[@]}" || true
     fi
     for name in "${tests[@]}"; do
-        passed "$root" "$name" || failed+=("$name")
+        held "$root" "$name" || failed+=("$name")
     done
+    name_unsteady || failed+=("more than three tests are unsteady")
     original=$(cd "$root" && ls var/tmp/repmgr-oxide-0/*-original/usr/lib/postgresql/"$major"/bin/repmgr 2>/dev/null || true)
     [ -z "$original" ] || original=$(chroot "$root" "/${original%%$'\n'*}" --version | sed 's/^repmgr //')
     summary+=("PostgreSQL $major in $suite, original ${original:-none}: ${#tests[@]} test programs, $((SECONDS - start)) s\
-, ${#failed[@]} failed${failed[*]:+: ${failed[*]}}")
+, ${#failed[@]} failed${failed[*]:+: ${failed[*]}}$([ ! -e "$unsteady" ] || printf ', unsteady: %s' "$(paste -sd , "$unsteady")")")
     [ ${#failed[@]} = 0 ] || return 0
     good+=("$major")
     [ -z "${VERSIONS_CLEAN:-}" ] || rm -rf --one-file-system "$root"
@@ -187,7 +185,7 @@ main() {
     state=$(git ls-files -z --cached --others --exclude-standard src extension tests scripts/stage*.sh Cargo.toml Cargo.lock |
         xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c 1-16)
     read -r -a tests <<<"${VERSIONS_TESTS:-$(scripts/test.sh --list) $(echo $on_servers)}"
-    cargo test --no-run ${tests[@]/#/--test } 2>&1 | tee /dev/stderr | scripts/versions.sh --programs >"$folder/programs"
+    cargo test --no-run ${tests[@]/#/--test } 2>&1 | tee /dev/stderr | programs_of_cargo >"$folder/programs"
     summary=() good=()
     for major in "${majors[@]}"; do
         echo "== PostgreSQL $major in $(suite_of "$major")"

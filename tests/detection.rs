@@ -38,14 +38,7 @@ fn room() -> Duration {
 
 /// A primary and two standbys, all with quick automatic failover, watched by a daemon each.
 fn watched(cluster: &mut Cluster) {
-    for node in &cluster.nodes {
-        node.write_config(&node.automatic_failover());
-    }
-    cluster.primary_up("");
-    for id in 2..=3 {
-        cluster.standby_up(id);
-        cluster.wait_record(id, id);
-    }
+    cluster.automatic_up("");
     cluster.node(1).server.query("CREATE TABLE writes (at timestamptz)");
     for id in 2..=3 {
         cluster.wait_streaming(1, id);

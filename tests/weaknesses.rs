@@ -12,14 +12,7 @@ use support::eventually;
 /// A primary and perhaps a standby with quick automatic failover, no daemon yet.
 fn cluster(name: &str, count: u32, more: &str) -> Cluster {
     let cluster = Cluster::new(name, count);
-    for node in &cluster.nodes {
-        node.write_config(&format!("{}{more}", node.automatic_failover()));
-    }
-    cluster.primary_up("");
-    for id in 2..=count {
-        cluster.standby_up(id);
-        cluster.wait_record(id, id);
-    }
+    cluster.automatic_up(more);
     cluster
 }
 

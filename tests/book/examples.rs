@@ -14,7 +14,7 @@ const ELSEWHERE: &[(&str, &str)] = &[(
 )];
 
 fn play(name: &str, given: Given) {
-    if !is_possible() {
+    if !is_possible(given) {
         return;
     }
     let examples = page(name).examples();
@@ -55,7 +55,7 @@ played! {
     #[ignore = "make book"]
     extensions: "extensions.md", Cluster;
     #[ignore = "make book"]
-    moving: "moving.md", Daemons;
+    moving: "moving.md", Originals;
     #[ignore = "make book"]
     witness: "witness.md", Daemons;
     #[ignore = "make book"]

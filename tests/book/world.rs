@@ -12,6 +12,14 @@ use crate::support::{skip, stage};
 /// The longest that one example may take on a busy machine, in seconds.
 const LIMIT: &str = "240";
 
+/// The hosts of the nodes.
+const NODES: [&str; 3] = ["node1", "node2", "node3"];
+
+/// Makes a node one of the original's.
+const OF_THE_ORIGINAL: &str = "apt install repmgr postgresql-15-repmgr\n\
+    pg_conftool 15 main set shared_preload_libraries repmgr\n\
+    pg_ctlcluster 15 main restart";
+
 /// What the pages' `connect_timeout=2` is here.
 const PATIENT: &str = "connect_timeout=20";
 
@@ -24,6 +32,8 @@ pub enum Given {
     Cluster,
     /// The same with running daemons, as after the first part of `automatic.md`.
     Daemons,
+    /// The same with programs, library and daemons of the original.
+    Originals,
 }
 
 /// Running hosts; they and their files are gone when dropped.
@@ -60,9 +70,11 @@ fn book_stage() -> Result<PathBuf, String> {
     Ok(PathBuf::from(text.trim()))
 }
 
-/// Whether the examples can be run here; says so if not.
-pub fn is_possible() -> bool {
-    match obstacle() {
+/// Whether the examples of a page can be run here; says so if not.
+pub fn is_possible(given: Given) -> bool {
+    let without_original = given == Given::Originals && stage::original().is_none();
+    let missing = without_original.then(|| "scripts/stage-original.sh was not run".to_owned());
+    match obstacle().or(missing) {
         Some(reason) => {
             skip("book", &reason);
             false
@@ -134,17 +146,17 @@ impl World {
         let status = Command::new("cp").arg("-a").arg(template()).arg(&folder).status();
         assert!(status.expect("cp").success(), "the files of the hosts were not copied");
         let world = World::start(folder, &hosts);
-        for node in ["node1", "node2", "node3"] {
+        for node in NODES {
             world.must(node, "root", "pg_ctlcluster 15 main start");
         }
-        for node in ["node2", "node3"] {
-            let streams = format!(
-                "until [ \"$(psql -XAtc \"SELECT 1 FROM pg_stat_replication WHERE application_name = '{node}' \
-                 AND state = 'streaming'\")\" = 1 ]; do sleep 0.1; done"
-            );
-            world.must("node1", "postgres", &streams);
+        world.wait_streaming();
+        if given == Given::Originals {
+            for node in NODES {
+                world.must(node, "root", OF_THE_ORIGINAL);
+            }
+            world.wait_streaming();
         }
-        if given == Given::Daemons {
+        if given != Given::Cluster {
             let setting_up = page("automatic.md").examples();
             let heading = setting_up[0].heading.clone();
             for example in setting_up.iter().filter(|example| example.heading == heading) {
@@ -152,6 +164,16 @@ impl World {
             }
         }
         world
+    }
+
+    fn wait_streaming(&self) {
+        for node in ["node2", "node3"] {
+            let streams = format!(
+                "until [ \"$(psql -XAtc \"SELECT 1 FROM pg_stat_replication WHERE application_name = '{node}' \
+                 AND state = 'streaming'\")\" = 1 ]; do sleep 0.1; done"
+            );
+            self.must("node1", "postgres", &streams);
+        }
     }
 
     fn start(folder: PathBuf, hosts: &[&str]) -> World {
@@ -162,11 +184,16 @@ impl World {
         for file in [
             "tests/book/systemctl",
             "tests/book/journalctl",
+            "tests/book/apt",
             "tests/book/mail",
             "packaging/debian/repmgrd-service",
         ] {
             let name = Path::new(file).file_name().expect("a name");
             std::fs::copy(own.join(file), services.join(name)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        }
+        let original = stage::original().map(|original| ("original", original));
+        for (name, stage) in original.into_iter().chain([("ours", stage::stage())]) {
+            std::os::unix::fs::symlink(&stage.root, services.join(name)).expect("a link to what apt installs");
         }
         let layers = format!(
             "{}:{}",

@@ -5,7 +5,8 @@
 #
 #   world.sh FOLDER LAYERS SERVICES HOST…     FOLDER   where the files of the hosts are, also those of an earlier world
 #                                             LAYERS   folders over this host's /usr and /etc, separated by colons
-#                                             SERVICES folder with "systemctl", "journalctl", "mail", "repmgrd-service"
+#                                             SERVICES folder with "systemctl", "journalctl", "apt", "mail",
+#                                                      "repmgrd-service", and what "apt" installs
 #
 # Says "ready", and then waits. FOLDER/enter HOST USER COMMAND… runs something on a host.
 set -euo pipefail
@@ -40,7 +41,7 @@ own() {
 }
 
 files_of() {
-    local name=$1 known home=$folder/$1 root=$folder/roots/$1 new=
+    local name=$1 known programs home=$folder/$1 root=$folder/roots/$1 new=
     [ -d "$home" ] || new=yes
     mkdir -p "$root"
     for link in bin lib lib64 sbin; do
@@ -52,6 +53,9 @@ files_of() {
     for known in etc/postgresql var/lib/postgresql var/log var/mail root home; do own "$known"; done
     mkdir -p "$root"/{proc,sys,dev,run,tmp,var/tmp,var/cache,var/spool}
     ln -sfn /run "$root/var/run"
+    for programs in ours original; do
+        [ ! -d "$services/$programs" ] || { mkdir -p "$root/opt/played/$programs"; mount --bind "$services/$programs" "$root/opt/played/$programs"; }
+    done
     mount --rbind /proc "$root/proc"
     mount -t sysfs sysfs "$root/sys"
     mount --rbind /dev "$root/dev"
@@ -70,7 +74,7 @@ files_of() {
     # A page begins with packages that are installed.
     mkdir -p "$root/usr/lib/repmgr-oxide" "$root/usr/local/sbin"
     install -m 755 "$services/repmgrd-service" "$root/usr/lib/repmgr-oxide/repmgrd-service"
-    install -m 755 "$services/systemctl" "$services/journalctl" "$root/usr/local/sbin"
+    install -m 755 "$services/systemctl" "$services/journalctl" "$services/apt" "$root/usr/local/sbin"
     install -m 755 "$services/mail" "$root/usr/local/bin"
     chmod 1777 "$root/var/mail"
     # As the packages do when they are installed.

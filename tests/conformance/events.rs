@@ -33,9 +33,7 @@ fn notified(script: &Script, more: &str) {
             "#!/bin/sh\nfor word in \"$@\"; do printf '<%s>' \"$word\"; done >>{0}/events\necho >>{0}/events\nexit 3\n",
             node.server.folder.display()
         );
-        user::write(&program, &text);
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("an executable file");
+        user::write_program(&program, &text);
         node.write_config(&format!(
             "event_notification_command='{} %n %e %s \"%t\" \"%p\" \"%a\" \"%c\" 100%% %x'\n{more}",
             program.display()

@@ -1,4 +1,5 @@
-//! `node rejoin`: refused, without a rewind, with one.
+//! `node rejoin`: refused, without a rewind, with one. Neither program asks another host over SSH for it; it is called over
+//! SSH by a switchover (`switchover.rs`).
 
 use crate::script::{Script, compare};
 use crate::support::user;

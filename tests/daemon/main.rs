@@ -52,14 +52,7 @@ fn follows(cluster: &Cluster, standby: u32, upstream: u32) {
 /// A primary and standbys with quick automatic failover and a running daemon each.
 fn watched(name: &str, count: u32, more: &str) -> Cluster {
     let mut cluster = Cluster::new(name, count);
-    for node in &cluster.nodes {
-        node.write_config(&format!("{}{more}", node.automatic_failover()));
-    }
-    cluster.primary_up("");
-    for id in 2..=count {
-        cluster.standby_up(id);
-        cluster.wait_record(id, id);
-    }
+    cluster.automatic_up(more);
     for id in 1..=count {
         cluster.node_mut(id).start_daemon();
     }

@@ -130,6 +130,19 @@ impl Cluster {
         cluster
     }
 
+    /// Node 1 as primary and the others as standbys that know their own records, with quick automatic failover and
+    /// `more` lines of repmgr.conf; no daemon yet.
+    pub fn automatic_up(&self, more: &str) {
+        for node in &self.nodes {
+            node.write_config(&format!("{}{more}", node.automatic_failover()));
+        }
+        self.primary_up("");
+        for node in &self.nodes[1..] {
+            self.standby_up(node.id);
+            self.wait_record(node.id, node.id);
+        }
+    }
+
     /// Node 1 initialised, started, registered.
     pub fn primary_up(&self, server_settings: &str) {
         let first = self.node(1);

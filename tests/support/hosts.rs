@@ -113,8 +113,7 @@ impl Hosts {
         user::folder(&place);
         for program in ["repmgr", "repmgrd"] {
             let path = place.join(program);
-            user::write(&path, &format!("#!/bin/sh\nexec \"$HOME/bin/{program}\" \"$@\"\n"));
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("the mode of a program");
+            user::write_program(&path, &format!("#!/bin/sh\nexec \"$HOME/bin/{program}\" \"$@\"\n"));
         }
         for id in 1..=count {
             let host = hosts.host(id).clone();

@@ -2,6 +2,7 @@
 //! root, everything else is started as the user `postgres`.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -98,6 +99,12 @@ pub fn write(path: &Path, text: &str) {
     drop(input);
     assert!(cat.wait().expect("sh").success(), "{} was not written", path.display());
     give(path);
+}
+
+/// Writes a program, as [`write()`] writes a file.
+pub fn write_program(path: &Path, text: &str) {
+    write(path, text);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("the mode of a program");
 }
 
 /// Copies a program, as [`write()`] writes a file.
