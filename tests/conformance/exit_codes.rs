@@ -1,12 +1,13 @@
 //! Each exit code that a command can be made to end with, brought about in both programs.
 //!
-//! Elsewhere: 12 in `many_hosts`, 18 in `switchover`. Nowhere: 10, 11, 16, 17 and 21, which this program never gives, and
-//! the original only where its memory or its buffers end.
+//! Elsewhere: 12 in `many_hosts`, 18 in `switchover`. Only beside an original of 5.4 or later: 28. Nowhere: 10, 11, 16, 17
+//! and 21, which this program never gives, and the original only where its memory or its buffers end.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::script::{Script, compare, compare_on_hosts};
-use crate::support::{eventually, user};
+use crate::support::{eventually, stage, user};
 
 #[test]
 #[ignore = "make conformance"]
@@ -87,15 +88,20 @@ fn exit_codes(script: &mut Script) {
         .node(3)
         .write_config("pg_basebackup_options='--nosuch'\n");
     ends(script, 3, 14, &format!("{source} standby clone"));
-    if data.exists() {
-        std::fs::remove_dir_all(&data).expect("the data directory can be removed");
-    }
+    remove_if_there(&data);
     script
         .cluster
         .node(3)
         .write_config("barman_host='nosuch.invalid'\nbarman_server='s'\n");
     ends(script, 3, 19, &format!("{source} standby clone --dry-run"));
     barman_says_what_nobody_understands(script, &source);
+    if original_knows_backup_api() {
+        let settings = "pg_backupapi_host='127.0.0.1'\npg_backupapi_node_name='s'\npg_backupapi_backup_id='b'\n\
+                        pg_backupapi_remote_ssh_command='ssh nosuch.invalid'\n";
+        script.cluster.node(3).write_config(settings);
+        ends(script, 3, 28, &format!("{source} standby clone"));
+        remove_if_there(&data);
+    }
     script.cluster.node(3).write_config(settings);
     ends(script, 3, 6, "-h 127.0.0.1 -p 1 standby clone");
     script.run(
@@ -201,10 +207,21 @@ fn barman_says_what_nobody_understands(script: &mut Script, source: &str) {
         .args(source.split_whitespace())
         .args(["standby", "clone"]);
     program_ends(script, 3, 15, &mut program, "a Barman that nobody understands");
-    let data = &script.cluster.node(3).server.data;
-    if data.exists() {
-        std::fs::remove_dir_all(data).expect("the data directory can be removed");
+    remove_if_there(&script.cluster.node(3).server.data);
+}
+
+fn remove_if_there(folder: &Path) {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).expect("the folder can be removed");
     }
+}
+
+/// From 5.4 on; that of Debian 12 does not.
+fn original_knows_backup_api() -> bool {
+    let original = stage::original().expect("the original");
+    let file = format!("usr/share/postgresql/{}/extension/repmgr.control", original.major);
+    let control = std::fs::read_to_string(original.root.join(file)).expect("the original's control file");
+    !control.contains("'5.3'")
 }
 
 #[test]
