@@ -10,7 +10,8 @@
 #   VERSIONS_CLEAN    1: a release that passed is deleted
 #
 # A test program that passed is skipped until the source changes, so an interrupted run goes on where it was; a test that
-# failed among the others is run once more by itself (together.sh). Each release takes a quarter of an hour on two processors that have nothing else to do, the first time ten minutes more.
+# failed among the others is run once more by itself (together.sh). Each release takes a quarter of an hour on two
+# processors that have nothing else to do, the first time ten minutes more.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,7 +25,7 @@ command -v debootstrap >/dev/null || apt-get install -y -qq debootstrap >/dev/nu
 
 # Tests on servers whose outcome may depend on the version of PostgreSQL. The others are about hosts, networks and SSH.
 on_servers="switchover conformance rejoin mixed without_library unreachable connections node_service daemon_service
-    extension events instance"
+    extension enforcement events instance"
 
 suite_of() {
     case $1 in
