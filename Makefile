@@ -72,9 +72,10 @@ takeover: stage
 	@scripts/stage-original.sh >/dev/null
 	$(CARGO) test --test mixed -- --include-ignored takeover::
 
-# Side by side with the original, as root.
+# What the enforcement of the right to write costs; then side by side with the original, as root.
 bench: stage
 	@scripts/stage-original.sh >/dev/null
+	$(CARGO) bench --bench enforcement
 	$(CARGO) bench --bench side_by_side
 
 # Clusters in virtual time: counts each rule, fault and invariant's premise, and fails on a zero.
