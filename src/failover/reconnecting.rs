@@ -209,7 +209,6 @@ impl<'a> Turn<'a> {
             let reason = format!("{told}, but this node takes no part");
             return Err(Box::new(self.decide_polling(Rule::NotificationDiscarded, reason)));
         }
-        self.release_receiver();
         // Holding back takes longer than those hold back that this node told to.
         self.next.overtaking = None;
         let at = self.now + self.rerun_pause();

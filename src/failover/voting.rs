@@ -166,7 +166,6 @@ impl Turn<'_> {
                 self.decide_paced(Rule::ElectionCancelled, reason)
             }
             Outcome::PrimaryFound(primary) => {
-                self.release_receiver();
                 self.start_follow(primary);
                 self.decide_polling(Rule::PrimaryFound, reason)
             }
@@ -315,7 +314,6 @@ impl Turn<'_> {
         if tally.shared > 1
             && let Some((rule, at)) = self.hold_back(instead_of)
         {
-            self.release_receiver();
             self.enter(Phase::VotingAgain { at });
             let why = match rule {
                 Rule::NewlyElectable => "others may not count with this node yet",
@@ -324,8 +322,8 @@ impl Turn<'_> {
             let pause = at.saturating_sub(self.now).as_secs_f64();
             return self.decide_polling(rule, format!("{reason}; {why}: voting again in {pause:.1} s"));
         }
-        self.release_receiver();
         if self.settings.validate {
+            self.release_receiver();
             let until = self.now + self.settings.command_timeout;
             self.enter(Phase::Validating { tally, until });
             self.act(Action::RunValidation {
@@ -352,8 +350,8 @@ impl Turn<'_> {
         self.decide_polling(Rule::ElectionLost, reason)
     }
 
+    /// The WAL receiver stays stopped for a while: the winner may still be looking whether it is.
     fn await_word(&mut self, winner: Option<NodeId>) {
-        self.release_receiver();
         let until = self.now + self.settings.notification_timeout;
         self.enter(Phase::Waiting { winner, until });
     }
@@ -460,6 +458,9 @@ impl Turn<'_> {
         };
         if turn.now < until {
             let left = (until - turn.now).as_secs_f64();
+            if turn.now + turn.settings.notification_timeout >= until + turn.settings.settle {
+                turn.release_receiver();
+            }
             return turn.decide_polling(
                 Rule::WordAwaited,
                 format!("waiting for the word of {whom}, {left:.0} s left"),
@@ -496,6 +497,7 @@ impl Turn<'_> {
 
     /// Begins to follow a node that has shown that it is a primary.
     pub(super) fn start_follow(&mut self, target: NodeId) {
+        self.release_receiver();
         self.next.successor = Some(target);
         let until = self.now + self.settings.command_timeout;
         self.enter(Phase::Following(Follow {

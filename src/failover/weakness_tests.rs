@@ -209,6 +209,46 @@ fn w35_a_receiver_that_stops_in_time_is_not_waited_for_any_longer() {
     assert!(daemon.now - from < Duration::from_secs(10));
 }
 
+/// A winner that looked later found it running again, and waited for it for the whole of its time.
+#[test]
+fn w35_a_loser_keeps_its_receiver_stopped_while_the_winner_may_be_looking() {
+    let mut daemon = Daemon::watching(|config| config.standby_disconnect_on_failover = true);
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(0x9000_0000));
+    daemon.until(Rule::ReceiversStopping);
+    daemon.finished = vec![Finished::WalReceiverStopped(true)];
+    daemon.others[0].wal_receiver = Answer::No;
+    let lost = daemon.until(Rule::ElectionLost);
+    assert!(!lost.actions.contains(&Action::RestoreWalReceiver));
+    let from = daemon.now;
+    while !daemon.turn().actions.contains(&Action::RestoreWalReceiver) {
+        assert!(daemon.now - from < Duration::from_secs(10));
+    }
+    assert!(daemon.now - from >= Duration::from_secs(4));
+}
+
+#[test]
+fn a_receiver_that_was_stopped_may_start_before_a_new_primary_is_followed() {
+    let mut daemon = Daemon::watching(|config| config.standby_disconnect_on_failover = true);
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(0x9000_0000));
+    daemon.until(Rule::ReceiversStopping);
+    daemon.finished = vec![Finished::WalReceiverStopped(true)];
+    daemon.others[0].wal_receiver = Answer::No;
+    daemon.until(Rule::ElectionLost);
+    daemon.local.notification = Some(Notification::Follow(NodeId(3)));
+    daemon.others = vec![seen(3, RecoveryState::Primary)];
+    let mut restored = false;
+    loop {
+        let decision = daemon.turn();
+        restored |= decision.actions.contains(&Action::RestoreWalReceiver);
+        if decision.actions.contains(&Action::RunFollowCommand(NodeId(3))) {
+            break;
+        }
+    }
+    assert!(restored);
+}
+
 #[test]
 fn w36_a_witness_that_is_told_to_vote_again_goes_on_waiting() {
     let mut daemon = witness();

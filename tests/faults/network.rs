@@ -237,7 +237,7 @@ pub const SCENARIOS: &[Scenario] = &[
 fn primary_cut_off(story: &mut Story) {
     story.hit();
     story.isolate(1);
-    story.fails_over_to(2, &[3, 4]);
+    story.fails_over_to_one_of(&[2, 3], &[4]);
     story.heal();
     story.raises_the_alarm(1);
     story.nobody_is_promoted();
@@ -382,13 +382,13 @@ fn one_way_to_one_standby(story: &mut Story) {
 fn port_silent(story: &mut Story) {
     story.hit();
     story.drop_port(1, POSTGRES);
-    story.fails_over_to(2, &[3]);
+    story.fails_over_to_one_of(&[2, 3], &[]);
 }
 
 fn port_refused(story: &mut Story) {
     story.hit();
     story.refuse_port(1, POSTGRES, false);
-    story.fails_over_to(2, &[3]);
+    story.fails_over_to_one_of(&[2, 3], &[]);
 }
 
 fn new_connections_refused(story: &mut Story) {

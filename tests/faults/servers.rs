@@ -131,7 +131,7 @@ pub const SCENARIOS: &[Scenario] = &[
 fn server_killed(story: &mut Story) {
     story.hit();
     story.node(1).server.kill();
-    story.fails_over_to(2, &[3]);
+    story.fails_over_to_one_of(&[2, 3], &[]);
 }
 
 fn server_killed_beside_a_witness(story: &mut Story) {
@@ -143,7 +143,7 @@ fn server_killed_beside_a_witness(story: &mut Story) {
 fn host_powered_off(story: &mut Story) {
     story.hit();
     story.lose_host(1);
-    story.fails_over_to(2, &[3, 4]);
+    story.fails_over_to_one_of(&[2, 3], &[4]);
 }
 
 fn host_comes_back(story: &mut Story) {
@@ -159,7 +159,7 @@ fn host_comes_back(story: &mut Story) {
 fn server_frozen(story: &mut Story) {
     story.hit();
     story.node(1).server.freeze();
-    story.fails_over_to(2, &[3]);
+    story.fails_over_to_one_of(&[2, 3], &[]);
 }
 
 fn server_frozen_for_a_moment(story: &mut Story) {
@@ -176,7 +176,7 @@ fn server_and_daemon_killed(story: &mut Story) {
     story.hit();
     story.node(1).server.strike();
     story.kill_daemon(1);
-    story.fails_over_to(2, &[3, 4]);
+    story.fails_over_to_one_of(&[2, 3], &[4]);
 }
 
 fn server_shut_down(story: &mut Story) {

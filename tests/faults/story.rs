@@ -260,7 +260,8 @@ impl Story {
         });
     }
 
-    /// [`Story::fails_over_to`] where more than one may win; whoever does not is a follower. The winner.
+    /// [`Story::fails_over_to`] where more than one may win: the last WAL of a primary that is lost at any moment may
+    /// reach only one of them. Whoever does not win is a follower. The winner.
     pub fn fails_over_to_one_of(&mut self, candidates: &[u32], followers: &[u32]) -> u32 {
         let before = self.promoted.len();
         self.wait(&format!("one of {candidates:?} is promoted"), |story| {
