@@ -25,6 +25,8 @@ CREATE FUNCTION status(
     OUT enforcement_loaded boolean,
     -- Whether they are switched on as well (repmgr.require_write_right).
     OUT enforcement_on boolean,
+    -- Whether commits need synchronous standbys as well (repmgr.require_synchronous_commit).
+    OUT synchronous_on boolean,
     -- Another number whenever the server has forgotten its memory; 0 if the library is not preloaded.
     OUT server bigint,
     -- The clock that all ends are measured with, now.

@@ -6,6 +6,7 @@ mod support;
 mod session;
 mod subscription;
 mod switching;
+mod synchronous;
 mod voting;
 mod waits;
 mod writes;

@@ -13,7 +13,12 @@ fn a_subscription_takes_nothing_without_the_right_and_goes_on_with_it() {
         "CREATE SUBSCRIPTION s CONNECTION '{}' PUBLICATION p WITH (synchronous_commit = on)",
         publisher.conninfo_as("postgres", "repmgr")
     ));
-    let arrived = |rows: &str| eventually(rows, || (server.rows() == rows).then_some(()));
+    let arrived = |rows: &str| {
+        eventually(rows, || {
+            server.hold(LONG);
+            (server.rows() == rows).then_some(())
+        });
+    };
     let synchronised = "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate = 'r'";
     publisher.query("INSERT INTO t VALUES (1)");
     eventually("the first copy", || (server.query(synchronised) == "1").then_some(()));
@@ -27,7 +32,6 @@ fn a_subscription_takes_nothing_without_the_right_and_goes_on_with_it() {
     let so_far = refused();
     eventually("the next one, too", || (refused() > so_far).then_some(()));
     assert_eq!(server.rows(), "1");
-    server.hold(LONG);
     arrived("1,2");
 
     // One that is in the middle of its commit when the right ends does not report it.
@@ -51,7 +55,6 @@ fn a_subscription_takes_nothing_without_the_right_and_goes_on_with_it() {
     let ahead = format!("SELECT ({confirmed}) < '{inserted}'");
     assert_eq!(publisher.query(&ahead), "t");
     assert_eq!(server.rows(), "1,2,3");
-    server.hold(LONG);
     publisher.query("INSERT INTO t VALUES (4)");
     arrived("1,2,3,4");
     server.query("DROP SUBSCRIPTION s");

@@ -88,6 +88,7 @@ fn every_way_to_write_is_refused_and_leaves_nothing_behind() {
         "BEGIN; INSERT INTO held VALUES (3); PREPARE TRANSACTION 'to commit'",
         "BEGIN; INSERT INTO held VALUES (4); PREPARE TRANSACTION 'to roll back'",
     ] {
+        server.hold(LONG);
         server.query(sql);
     }
     let there = if since_14 {
@@ -127,6 +128,7 @@ fn every_way_to_write_is_refused_and_leaves_nothing_behind() {
     {
         // One that moves everything into it, and the other that drops it.
         if !sql.ends_with("TABLESPACE spare") {
+            server.hold(LONG);
             assert_eq!(server.session().ask(sql).err(), None, "{sql}");
         }
     }

@@ -1,4 +1,4 @@
-//! The setting `repmgr.require_write_right` and the three checks it switches on: before a commit, before a statement that takes
+//! The setting `repmgr.require_write_right` and the three checks that it switches on: before a commit, before a statement that takes
 //! effect ahead of its commit, and after the commit but before the answer.
 //!
 //! A transaction has written if it has a transaction id; one that only read, or only sent notifications, goes on without the
@@ -25,7 +25,7 @@ use pgrx::pg_sys::{self, XactEvent};
 
 use super::hang_up::hang_up;
 use super::shared::{self, WriteRight};
-use super::statements;
+use super::{statements, synchronous};
 use crate::call::raise;
 use crate::state;
 
@@ -34,6 +34,9 @@ static LOADED: AtomicBool = AtomicBool::new(false);
 
 /// The setting's value as the postmaster knows it; the shared copy is what counts.
 static mut SETTING: bool = false;
+
+/// The same of `repmgr.require_synchronous_commit`.
+static mut STRICT: bool = false;
 
 /// Whether the transaction that commits, or a statement that took effect ahead of it, has written.
 static WROTE: AtomicBool = AtomicBool::new(false);
@@ -70,6 +73,18 @@ pub fn preload() {
             0,
             None,
             Some(setting_assigned),
+            None,
+        );
+        pg_sys::DefineCustomBoolVariable(
+            c"repmgr.require_synchronous_commit".as_ptr(),
+            c"Commits only what the synchronous standbys have, while the right to write is required.".as_ptr(),
+            c"Refuses writers with synchronous_commit below \"on\", and acknowledges no commit whose wait was cancelled.".as_ptr(),
+            &raw mut STRICT,
+            false,
+            pg_sys::GucContext::PGC_SIGHUP,
+            0,
+            None,
+            Some(strict_assigned),
             None,
         );
         reserve();
@@ -121,6 +136,7 @@ unsafe extern "C-unwind" fn memory_prepared() {
         let right = state::write_right();
         right.begin();
         right.require(SETTING);
+        right.be_strict(STRICT);
     }
 }
 
@@ -132,11 +148,20 @@ unsafe extern "C-unwind" fn setting_assigned(required: bool, _: *mut c_void) {
     }
 }
 
+/// As [`setting_assigned`].
+unsafe extern "C-unwind" fn strict_assigned(strict: bool, _: *mut c_void) {
+    // SAFETY: reads this process's own variable.
+    if unsafe { !pg_sys::IsUnderPostmaster } && state::is_attached() {
+        state::write_right().be_strict(strict);
+    }
+}
+
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn transaction_ends(event: XactEvent::Type, _argument: *mut c_void) {
     match event {
         XactEvent::XACT_EVENT_PRE_COMMIT | XactEvent::XACT_EVENT_PRE_PREPARE => before_commit(),
-        XactEvent::XACT_EVENT_COMMIT | XactEvent::XACT_EVENT_PREPARE => after_commit(),
+        XactEvent::XACT_EVENT_COMMIT => after_commit(synchronous::is_on_standbys),
+        XactEvent::XACT_EVENT_PREPARE => after_commit(synchronous::is_prepared_on_standbys),
         XactEvent::XACT_EVENT_ABORT => WROTE.store(false, Ordering::Relaxed),
         _ => {}
     }
@@ -159,13 +184,21 @@ fn before_commit() {
     if (has_written || applies) && !right.is_held() {
         refuse(right, "the transaction cannot be committed");
     }
+    if has_written && right.is_strict() {
+        synchronous::refuse_who_does_not_wait();
+    }
 }
 
 /// The third check. Nothing may fail here any more, so if the right has ended the client hears nothing.
-fn after_commit() {
+fn after_commit(is_on_standbys: fn() -> bool) {
     let wrote = WROTE.swap(false, Ordering::Relaxed);
     let right = state::write_right();
-    if !right.is_required() || right.is_held() {
+    if !right.is_required() {
+        return;
+    }
+    let held = right.is_held();
+    let synchronous = !wrote || !right.is_strict() || is_on_standbys();
+    if held && synchronous {
         return;
     }
     // SAFETY: reads variables of this process.
@@ -174,8 +207,10 @@ fn after_commit() {
         let records = pg_sys::pgWalUsage.wal_records - RECORDS.load(Ordering::Relaxed);
         (has_id() && records > 1, pg_sys::IsLogicalWorker())
     };
-    if wrote || late || applies {
+    if !held && (wrote || late || applies) {
         hang_up("closing the connection: the right to write ended while a transaction was being committed");
+    } else if !synchronous {
+        hang_up("closing the connection: a transaction was committed that no synchronous standby is known to have");
     }
 }
 
@@ -189,12 +224,17 @@ unsafe fn has_id() -> bool {
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn before_statement(command: *const std::ffi::c_char) {
     let right = state::write_right();
-    // SAFETY: the name comes from `ahead_of_commit`. A server in recovery refuses such statements by itself.
-    unsafe {
-        if right.is_required() && !right.is_held() && !pg_sys::RecoveryInProgress() {
-            let command = std::ffi::CStr::from_ptr(command).to_string_lossy();
-            refuse(right, &format!("cannot execute {command}"));
-        }
+    // SAFETY: reads the server's memory. A server in recovery refuses such statements by itself.
+    if !right.is_required() || unsafe { pg_sys::RecoveryInProgress() } {
+        return;
+    }
+    if !right.is_held() {
+        // SAFETY: the name comes from `ahead_of_commit`.
+        let command = unsafe { std::ffi::CStr::from_ptr(command) }.to_string_lossy();
+        refuse(right, &format!("cannot execute {command}"));
+    }
+    if right.is_strict() {
+        synchronous::refuse_who_does_not_wait();
     }
 }
 

@@ -89,6 +89,7 @@ sql_function! {
         Some(row(call, &[
             enforcement::is_loaded().into_datum(),
             (enforcement::is_loaded() && right.is_required()).into_datum(),
+            (enforcement::is_loaded() && right.is_required() && right.is_strict()).into_datum(),
             Some(bigint(right.server())),
             Some(bigint(now)),
             end.map(bigint),

@@ -4,6 +4,7 @@
 //! - `shared`: the end of the local right, in the server's shared memory, and the clock that it is measured with
 //! - `enforcement`: the setting, and the checks before and after a commit
 //! - `statements`: the statements that take effect ahead of their commit
+//! - `synchronous`: the strict synchronous mode: commits that do not wait for standbys are refused
 //! - `hang_up`: ends the connections of a process whose commit came too late
 //! - `record_file`: the files of this node's record as a voter, and their lock
 //! - `voter`: answers the questions of the daemons
@@ -17,4 +18,5 @@ mod hang_up;
 mod record_file;
 pub mod shared;
 mod statements;
+mod synchronous;
 mod voter;

@@ -29,6 +29,8 @@ pub struct WriteRight {
     over_round: AtomicU64,
     over_incarnation: AtomicU64,
     over_node: AtomicI32,
+    /// Whether a commit needs synchronous standbys. Written by the postmaster alone, too.
+    strict: AtomicBool,
 }
 
 impl WriteRight {
@@ -40,6 +42,16 @@ impl WriteRight {
     /// Only for the postmaster.
     pub fn require(&self, required: bool) {
         self.required.store(required, Ordering::SeqCst);
+    }
+
+    /// Whether a commit needs synchronous standbys as well.
+    pub fn is_strict(&self) -> bool {
+        self.strict.load(Ordering::SeqCst)
+    }
+
+    /// Only for the postmaster.
+    pub fn be_strict(&self, strict: bool) {
+        self.strict.store(strict, Ordering::SeqCst);
     }
 
     /// When the local right ends, 0 if it is not held.
