@@ -174,8 +174,12 @@ fn a_primary_with_commits_of_its_own_is_rewound() {
     assert_eq!(metadata(&cluster), known);
 
     let own = std::fs::read_to_string(data.join("postgresql.conf")).expect("postgresql.conf");
+    // What the node has promised as a voter lies where pg_rewind removes it.
+    let vote = data.join("pg_replslot/repmgr_write_right");
+    support::user::write(&vote, "promised");
     let said = rejoin(&cluster, &["--force-rewind", OWN_FILES, &archive_option]);
     assert!(said.contains("NOTICE: NODE REJOIN successful"), "{said}");
+    assert_eq!(std::fs::read_to_string(&vote).expect("the vote"), "promised");
     assert_eq!(
         std::fs::read_to_string(data.join("postgresql.conf")).expect("postgresql.conf"),
         own

@@ -15,6 +15,7 @@ pub mod rewind;
 pub mod server_control;
 pub mod service_command;
 pub mod single_user;
+pub mod vote;
 pub mod wal;
 
 use std::path::PathBuf;

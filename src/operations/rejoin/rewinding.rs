@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::instance::configuration_archive;
 use crate::instance::rewind::{Rewind, RewindError};
+use crate::instance::vote::Vote;
 use crate::instance::{control_file, disk_space, program, replication_configuration, single_user};
 use crate::operations::attach::{self, Verdict};
 use crate::operations::rewind_settings;
@@ -365,7 +366,13 @@ impl Rejoin<'_> {
         };
         notice!("executing pg_rewind; it must not be interrupted");
         detail!("{}", rewind.command_line());
+        let vote = Vote::read(&self.config.data_directory);
         let outcome = rewind.run(false, lock).await;
+        if let Err(error) = vote.and_then(|vote| vote.put_back()) {
+            warning!("what this node has promised as a voter could not be kept");
+            detail!("{error}");
+            hint!("it votes again when it has relearnt it from the other nodes");
+        }
         // A server that starts now must not become a second primary.
         let signal = replication_configuration::write_standby_signal(&self.config.data_directory);
         if let Err(error) = outcome {
