@@ -9,7 +9,7 @@
 //! - an autovacuum worker's VACUUM goes on; an ANALYZE fails at its commit, and comes again after more changes
 //! - a background worker gets the error as a session does, and may try again
 //! - a subscription's worker may commit nothing at all, not even without an id, so it cannot start: what it has applied it
-//!   would report to the publisher as safe. Those that run already have to be stopped at the end of the right
+//!   would report to the publisher as safe. One that runs already is ended with the right
 //!
 //! Left alone are parallel workers (their leader commits), single-user mode, `pg_upgrade`'s servers and a server in
 //! recovery, which has no transaction ids.
@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{self, XactEvent};
 
+use super::alarm;
 use super::hang_up::hang_up;
 use super::shared::{self, WriteRight};
 use super::{statements, synchronous};
@@ -183,6 +184,9 @@ fn before_commit() {
     }
     if (has_written || applies) && !right.is_held() {
         refuse(right, "the transaction cannot be committed");
+    }
+    if applies {
+        alarm::set();
     }
     if has_written && right.is_strict() {
         synchronous::refuse_who_does_not_wait();

@@ -36,7 +36,9 @@ pub fn hang_up(reason: &'static str) {
 
 /// Shuts every connected stream socket of this process. Those that other processes share are none: the server's listening
 /// sockets are not connected, and what PostgreSQL 13 and 14 send statistics through is no stream.
-fn shut_connections() {
+///
+/// Safe in a signal's handler: nothing but system calls.
+pub fn shut_connections() {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,

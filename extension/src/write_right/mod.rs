@@ -8,10 +8,12 @@
 //! - `hang_up`: ends the connections of a process whose commit came too late
 //! - `record_file`: the files of this node's record as a voter, and their lock
 //! - `voter`: answers the questions of the daemons
+//! - `alarm`: ends a subscription's worker when the right has ended
 //! - `functions`: the SQL functions of the extension `repmgr_write_right`
 //!
 //! Who holds the right is decided by the daemons with the votes of the nodes, by the rules of `repmgr-write-right`.
 
+mod alarm;
 pub mod enforcement;
 mod functions;
 mod hang_up;
