@@ -78,9 +78,12 @@ bench: stage
 	$(CARGO) bench --bench enforcement
 	$(CARGO) bench --bench side_by_side
 
-# Clusters in virtual time: counts each rule, fault and invariant's premise, and fails on a zero.
+# Clusters in virtual time: counts each rule, fault and invariant's premise, and fails on a zero. For the right to write also
+# without each of its safety rules in turn, and fails if nothing breaks then.
 simulate: setup
 	SIMULATION_SEEDS=$${SIMULATION_SEEDS:-130000} $(CARGO) test --profile simulation --test simulation -- --nocapture seeds
+	WRITE_RIGHT_SEEDS=$${WRITE_RIGHT_SEEDS:-100000} \
+		$(CARGO) test --profile simulation --test write_right -- --include-ignored --nocapture --test-threads=1
 
 # Every fault on hosts of their own, as root; goes on where an interrupted run was (FAULTS_FRESH=1 begins anew).
 faults: stage

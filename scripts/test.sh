@@ -53,7 +53,7 @@ everything=$(for test in tests/*.rs tests/*/main.rs; do
     name=${name%/main.rs}
     echo "${name%.rs}"
 done)
-special=" ${on_a_cluster[*]} ${on_servers[*]} simulation "
+special=" ${on_a_cluster[*]} ${on_servers[*]} simulation write_right "
 without_servers=$(for name in $everything; do [[ $special == *" $name "* ]] || echo "$name"; done)
 
 cargo test -q --no-run || exit 1
@@ -63,7 +63,7 @@ export -f program passed
 export programs threads again
 
 layer unit cargo test -q --lib --bins $(printf -- '--test %s ' $without_servers)
-layer simulation cargo test -q --test simulation
+layer simulation cargo test -q --test simulation --test write_right
 layer servers together "${on_servers[@]}"
 layer cluster together "${on_a_cluster[@]}"
 for flavor in unprivileged ipv6 tls; do

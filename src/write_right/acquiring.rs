@@ -25,18 +25,24 @@ impl Turn<'_> {
         self.prepare()
     }
 
-    /// The list without those whom a person gives up.
+    /// Whether a person gives others up, and this node is among those who remain.
+    pub fn may_force(&self) -> bool {
+        self.forced_list().is_some()
+    }
+
+    /// The list without those whom a person gives up; `None`: nobody is, or this node is.
     fn forced_list(&self) -> Option<VoterList> {
         let given_up = self.seen.force.as_ref()?;
         let list = match self.next.list.version {
             0 => VoterList::first(self.seen.nodes.iter().copied()),
             _ => self.next.list.clone(),
         };
-        match list.everybody().iter().any(|node| given_up.contains(node)) {
-            true => Some(list.forced(given_up)),
+        let list = match list.everybody().iter().any(|node| given_up.contains(node)) {
+            true => list.forced(given_up),
             // Done before, by an attempt that not everybody answered.
-            false => Some(list),
-        }
+            false => list,
+        };
+        list.voters.contains(&self.next.own).then_some(list)
     }
 
     /// Whether so many of them are enough. By force: all that remain.
@@ -92,7 +98,8 @@ impl Turn<'_> {
         }
         let limit = doing.since + self.settings.patience();
         let late = self.now >= limit;
-        if !late || !self.rules.hold(Safety::LateIsNone) {
+        let counts = !late || !self.rules.hold(Safety::LateIsNone);
+        if counts {
             for answered in self.answers(doing.attempt) {
                 match &answered.answer {
                     Some(answer) => match (answer.verdict, &answer.known) {
@@ -104,7 +111,11 @@ impl Turn<'_> {
                             doing.promised.insert(answered.voter, Default::default());
                         }
                         (verdict, _) => {
-                            let left = (verdict == Verdict::Held).then_some(answer.left);
+                            let left = match verdict {
+                                Verdict::Held => Some(answer.left),
+                                Verdict::Silent => Some(answer.silent),
+                                _ => None,
+                            };
                             doing.refused.insert(answered.voter, left);
                         }
                     },
@@ -114,7 +125,7 @@ impl Turn<'_> {
                 }
             }
         }
-        if self.enough(&doing.list, |node| doing.promised.contains_key(&node)) {
+        if counts && self.enough(&doing.list, |node| doing.promised.contains_key(&node)) {
             return self.promised(doing);
         }
         if !late && self.enough(&doing.list, |node| !doing.refused.contains_key(&node)) {
@@ -143,7 +154,9 @@ impl Turn<'_> {
         let random = self.random_while();
         match ends.into_iter().find(|end| free_after(*end)) {
             Some(left) => {
-                let reason = format!("another node's lease runs {left} ms longer at the voters that are needed");
+                let reason = format!(
+                    "another node's lease, or silence after a loss, lasts {left} ms longer at the voters that are needed"
+                );
                 let short = (random - self.now) / 4;
                 let until = (self.now + left.min(self.settings.length) + short).max(self.now + 1);
                 self.back_off(Rule::HeldByOther, reason, until)
@@ -219,6 +232,7 @@ impl Turn<'_> {
             proposal,
             attempt,
             since: self.now,
+            until: self.now + self.worth(),
             accepted: BTreeSet::new(),
             refused: BTreeSet::new(),
             previous: previous.map(|ballot| ballot.node),
@@ -230,10 +244,10 @@ impl Turn<'_> {
 
     /// Counts acceptances.
     pub fn accepting(mut self, mut doing: Accepting) -> Decision {
-        let until = doing.since + self.worth();
-        let limit = doing.since + self.settings.patience();
-        let late = self.now >= limit.min(until);
-        if !late || !self.rules.hold(Safety::LateIsNone) {
+        let limit = doing.until.min(doing.since + self.settings.patience());
+        let late = self.now >= limit;
+        let counts = !late || !self.rules.hold(Safety::LateIsNone);
+        if counts {
             for answered in self.answers(doing.attempt) {
                 let verdict = answered.answer.as_ref().map(|answer| answer.verdict);
                 match verdict {
@@ -243,7 +257,7 @@ impl Turn<'_> {
             }
         }
         let list = doing.proposal.list.clone();
-        if self.enough(&list, |node| doing.accepted.contains(&node)) {
+        if counts && self.enough(&list, |node| doing.accepted.contains(&node)) {
             return self.acquired(doing);
         }
         let hopeless = !self.enough(&list, |node| !doing.refused.contains(&node));
@@ -271,11 +285,11 @@ impl Turn<'_> {
         }
     }
 
-    /// The own end that an acceptance asked for at `since` gives.
-    pub fn end_of(&self, since: u64) -> u64 {
+    /// The own end that an acceptance gives.
+    pub fn end_of(&self, since: u64, until: u64) -> u64 {
         match self.rules.hold(Safety::EndFromBeforeAsking) {
-            true => since + self.worth(),
-            false => self.now + self.worth(),
+            true => until,
+            false => self.now + (until - since),
         }
     }
 
@@ -287,7 +301,7 @@ impl Turn<'_> {
             list,
             ..
         } = doing.proposal.clone();
-        let until = self.end_of(doing.since);
+        let until = self.end_of(doing.since, doing.until);
         let before = self.next.held.take();
         let goes_on = before.as_ref().is_some_and(|held| held.epoch == epoch);
         let until = before.map_or(until, |held| held.until.max(until));
@@ -300,8 +314,11 @@ impl Turn<'_> {
             // Whether a change is over shows in the next turn.
             list_chosen: None,
         });
-        self.next.list = list.clone();
-        self.next.list_from = Some(ballot);
+        // A voter that refused may have said of a newer one in the same turn; then it is gone by in the next.
+        if (list.rank(), Some(ballot)) >= (self.next.list.rank(), self.next.list_from) {
+            self.next.list = list.clone();
+            self.next.list_from = Some(ballot);
+        }
         if !goes_on {
             let previous = doing.previous;
             self.act(Action::Acquired { epoch, previous });
@@ -318,6 +335,7 @@ impl Turn<'_> {
         let renewals = vec![Renewal {
             attempt: doing.attempt,
             since: doing.since,
+            until: doing.until,
             proposal: doing.proposal,
             accepted: doing.accepted,
         }];

@@ -1,6 +1,6 @@
 //! What the daemon is to carry out for the right. Nothing in here is carried out in this room.
 
-use repmgr_write_right::{Ballot, Epoch, NodeId, Request};
+use repmgr_write_right::{Ballot, Epoch, NodeId, Payload, Request};
 
 /// One thing to do, in this order. None of them may hold the loop up: questions run beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +55,10 @@ pub enum Action {
         /// The new voters.
         voters: Vec<NodeId>,
     },
-    /// A majority has this version of the payload.
+    /// A majority has this payload: the next holder will know it.
     PayloadChosen {
         /// Which.
-        version: u64,
+        payload: Payload,
     },
     /// Those who were given up are no voters any more: every one that remains has accepted.
     Forced {

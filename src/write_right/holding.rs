@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use repmgr_write_right::{Payload, Proposal, Purpose, Request, Safety, Verdict};
+use repmgr_write_right::{NodeId, Payload, Proposal, Purpose, Request, Safety, Verdict};
 
 use super::action::Action;
 use super::observation::Change;
@@ -98,7 +98,7 @@ impl Turn<'_> {
             if !quorum {
                 continue;
             }
-            let until = self.end_of(renewal.since);
+            let until = self.end_of(renewal.since, renewal.until);
             if until > held.until {
                 held.until = until;
                 extended = true;
@@ -106,8 +106,8 @@ impl Turn<'_> {
             let payload = &renewal.proposal.payload;
             if payload.version == held.payload.version && !held.payload_chosen {
                 held.payload_chosen = true;
-                let version = payload.version;
-                self.actions.push(Action::PayloadChosen { version });
+                let payload = payload.clone();
+                self.actions.push(Action::PayloadChosen { payload });
             }
             let both = match self.rules.hold(Safety::BothMajorities) {
                 true => list.is_accepted_by(|node| renewal.accepted.contains(&node)),
@@ -126,7 +126,7 @@ impl Turn<'_> {
             }
         }
         let now = self.now;
-        renewals.retain(|renewal| renewal.since + self.settings.worth() > now);
+        renewals.retain(|renewal| renewal.until > now);
         (extended, refused)
     }
 
@@ -198,7 +198,7 @@ impl Turn<'_> {
         let may_change = chosen || !self.rules.hold(Safety::OneChangeAtATime);
         let settled = if may_change { list.settled() } else { list };
         let changed = match self.seen.change {
-            Some(Change::Add(node)) => settled.with(node),
+            Some(Change::Add(node)) => settled.with(node).filter(|_| self.has_a_record(node)),
             Some(Change::Remove(node)) if node != self.next.own => settled.without(node),
             _ => None,
         };
@@ -228,6 +228,27 @@ impl Turn<'_> {
         (None, String::new())
     }
 
+    /// Whether a node that is to vote has a record and is not silent; asks it, as long as it is not known.
+    fn has_a_record(&mut self, node: NodeId) -> bool {
+        if let Some((asked, attempt, since)) = self.next.joining
+            && asked == node
+        {
+            let answer = self.answers(attempt).find_map(|answered| answered.answer.as_ref());
+            if answer.is_some_and(|answer| answer.known.is_some() && answer.silent == 0) {
+                self.next.joining = None;
+                return true;
+            }
+            if self.now < since + self.settings.patience() {
+                return false;
+            }
+        }
+        let attempt = self.ask(vec![node], Request::Status, self.settings.patience());
+        self.next.joining = Some((node, attempt, self.now));
+        let reason = format!("node {node} is to vote: whether it has a record is asked");
+        self.noted = Some((Rule::JoinerAwaited, reason));
+        false
+    }
+
     /// Asks for the same acceptance again.
     fn renew(&mut self, held: &Held) -> Renewal {
         let list = self.next.list.clone();
@@ -247,10 +268,11 @@ impl Turn<'_> {
         if self.rules.hold(Safety::ForceBars) {
             whom.extend(&proposal.list.given_up);
         }
-        let attempt = self.ask(whom, Request::Accept(proposal.clone()), self.settings.worth());
+        let attempt = self.ask(whom, Request::Accept(proposal.clone()), self.worth());
         Renewal {
             attempt,
             since: self.now,
+            until: self.now + self.worth(),
             proposal,
             accepted: BTreeSet::new(),
         }

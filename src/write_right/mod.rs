@@ -64,7 +64,7 @@ pub fn step_under(rules: Rules, settings: &Settings, state: &State, observation:
     let own = turn.next.own;
     if let Phase::Stopping(_) | Phase::Releasing { .. } = turn.next.phase {
         // Goes on to its end, whatever is wanted meanwhile.
-    } else if turn.next.list.version > 0 && !turn.next.list.voters.contains(&own) {
+    } else if turn.next.list.version > 0 && !turn.next.list.voters.contains(&own) && !turn.may_force() {
         return turn.not_a_voter();
     } else if observation.want == Want::Release && turn.next.held.is_some() {
         return turn.stop();

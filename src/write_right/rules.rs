@@ -25,7 +25,7 @@ rules! {
     Preparing = "right-preparing", "Ask all voters to promise a new ballot.";
     PromisesAwaited = "promises-awaited", "Too few promises have come yet.";
     ListLearnt = "list-learnt", "A voter knows a newer voter list: begin again with it.";
-    HeldByOther = "right-held", "Another node's lease runs at too many voters: try again when it has ended.";
+    HeldByOther = "right-held", "Another node's lease runs, or silence lasts, at too many voters: try again when it has ended.";
     TooFewPromises = "too-few-promises", "No majority promised: back off for a random while.";
     Overtaken = "right-overtaken", "Another node had the right since this one: the own server must not go on as a primary.";
     Promised = "right-promised", "A majority promised: ask all to accept.";
@@ -38,6 +38,7 @@ rules! {
     Renewing = "right-renewing", "The next renewal is due.";
     Renewed = "right-renewed", "A majority accepted the renewal.";
     RenewalRefused = "renewal-refused", "A voter refused the renewal for what it knows: prepare a new ballot at once.";
+    JoinerAwaited = "joiner-awaited", "A node is to be added to the voters: not before its own voter has a record.";
     VotersChanging = "voters-changing", "A node is to be added or removed: ask a majority of both lists.";
     VotersChanged = "voters-changed", "A majority of both lists accepted the change.";
     PayloadChanging = "payload-changing", "The synchronous standbys change: ask a majority to remember them.";

@@ -35,6 +35,8 @@ pub struct State {
     pub extended: Option<(u64, u64)>,
     /// The own voter's loss, while it is being relearnt.
     pub relearning: Option<Relearning>,
+    /// The node that was asked whether it can vote, the question's number, and when.
+    pub joining: Option<(NodeId, u64, u64)>,
     /// When the own voter, or everybody while no list is known, was last asked.
     pub asked: Option<u64>,
 }
@@ -107,7 +109,7 @@ pub struct Preparing {
     pub list: VoterList,
     /// Who promised, and what they know.
     pub promised: BTreeMap<NodeId, Known>,
-    /// Who will not answer it, or refused it; with what is left of another node's lease there.
+    /// Who will not answer it, or refused it; with what is left of another node's lease or of its silence.
     pub refused: BTreeMap<NodeId, Option<u64>>,
 }
 
@@ -120,6 +122,8 @@ pub struct Accepting {
     pub attempt: u64,
     /// The own clock before it was asked.
     pub since: u64,
+    /// Until when an acceptance makes the right held: by the length that was asked for, whatever is set meanwhile.
+    pub until: u64,
     /// Who accepted.
     pub accepted: BTreeSet<NodeId>,
     /// Who refused or gave no answer.
@@ -135,6 +139,8 @@ pub struct Renewal {
     pub attempt: u64,
     /// The own clock before it was asked.
     pub since: u64,
+    /// Until when an acceptance makes the right held: by the length that was asked for, whatever is set meanwhile.
+    pub until: u64,
     /// What is to be accepted.
     pub proposal: Proposal,
     /// Who accepted.
@@ -196,6 +202,7 @@ impl State {
             attempt: 0,
             extended: None,
             relearning: None,
+            joining: None,
             asked: None,
         }
     }

@@ -21,7 +21,7 @@ pub(super) struct Turn<'a> {
     /// When the next turn is due for what runs beside the phases.
     beside: u64,
     /// A rule that runs beside the phases and did something this turn.
-    noted: Option<(Rule, String)>,
+    pub noted: Option<(Rule, String)>,
 }
 
 impl<'a> Turn<'a> {

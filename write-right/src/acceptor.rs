@@ -92,10 +92,10 @@ impl Voter {
     fn prepare(&mut self, ballot: Ballot, list: &VoterList) -> Vote {
         self.may_vote()?;
         self.eligible(ballot, list)?;
-        if self.rules.hold(Safety::HeldIsNotPromised) {
+        if self.rules.hold(Safety::HeldIsRefused) {
             self.not_held(ballot)?;
         }
-        if self.rules.hold(Safety::LowerPromiseRefused) {
+        if self.rules.hold(Safety::PromiseIsKept) {
             self.not_below_promise(ballot)?;
         }
         self.plausible(ballot)?;
@@ -125,10 +125,10 @@ impl Voter {
         if *length > LONGEST_LEASE && self.rules.hold(Safety::LongLeaseRefused) {
             return Err(Verdict::TooLong);
         }
-        if self.rules.hold(Safety::HeldIsNotGranted) {
+        if self.rules.hold(Safety::HeldIsRefused) {
             self.not_held(*ballot)?;
         }
-        if self.rules.hold(Safety::LowerBallotRefused) {
+        if self.rules.hold(Safety::PromiseIsKept) {
             self.not_below_promise(*ballot)?;
         }
         self.plausible(*ballot)?;
@@ -218,7 +218,7 @@ impl Voter {
         if list.rank() < self.known().list.rank() && rules.hold(Safety::OlderListRefused) {
             return Err(Verdict::OlderList);
         }
-        if !list.voters.contains(&ballot.node) {
+        if !list.votes(ballot.node) {
             return Err(Verdict::NotAVoter);
         }
         Ok(())

@@ -126,6 +126,8 @@ impl fmt::Display for Known {
 macro_rules! words {
     ($type:ident, $what:literal: $($variant:ident = $word:literal),+ $(,)?) => {
         impl $type {
+            /// All of them.
+            pub const ALL: &[$type] = &[$($type::$variant),+];
             /// Its stable word.
             pub fn word(self) -> &'static str { match self { $($type::$variant => $word,)+ } }
             fn parse(word: &str) -> Result<Self, Malformed> {

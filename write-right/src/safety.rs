@@ -18,14 +18,10 @@ macro_rules! rules {
 }
 
 rules! {
-    HeldIsNotGranted = "held-is-not-granted",
-        "A voter accepts nobody while the lease that it granted to another node runs.";
-    HeldIsNotPromised = "held-is-not-promised",
-        "A voter promises nothing while the lease that it granted to another node runs.";
-    LowerBallotRefused = "lower-ballot-refused",
-        "A voter accepts no ballot below the highest one that it has promised.";
-    LowerPromiseRefused = "lower-promise-refused",
-        "A voter promises no ballot below the highest one that it has promised.";
+    HeldIsRefused = "held-is-refused",
+        "A voter promises and grants nothing while the lease that it granted to another node runs.";
+    PromiseIsKept = "promise-is-kept",
+        "A voter promises and accepts no ballot below the highest one that it has promised.";
     DurableBeforeAnswer = "durable-before-answer",
         "What a voter must not forget is on disk before it answers.";
     OlderListRefused = "older-list-refused",

@@ -72,11 +72,11 @@ impl VoterList {
     }
 
     /// Whether those for whom `answered` holds are a majority of the voters other than `node`: so many that every
-    /// majority that `node` was part of has one of them.
+    /// majority that `node` was part of has one of them. Never, if there is no other voter.
     pub fn is_majority_of_others(&self, node: NodeId, answered: impl Fn(NodeId) -> bool) -> bool {
         let others = |list: &[NodeId]| list.iter().copied().filter(|voter| *voter != node).collect::<Vec<_>>();
-        let half = |list: Vec<NodeId>| list.is_empty() || more_than_half(&list, &answered);
-        half(others(&self.voters)) && half(others(&self.before))
+        let enough = |list: &[NodeId]| more_than_half(&others(list), &answered);
+        enough(&self.voters) && (self.is_settled() || enough(&self.before))
     }
 
     /// The list with one node more, not yet settled. `None` if it votes already or a change is under way.
@@ -119,7 +119,7 @@ impl VoterList {
         }
     }
 
-    /// The list after these nodes were given up by force.
+    /// The list after these nodes were given up by force: everybody else who votes now. Empty, if that is nobody.
     pub fn forced(&self, given_up: &[NodeId]) -> VoterList {
         let mut all_given_up = self.given_up.clone();
         all_given_up.extend(self.everybody().into_iter().filter(|node| given_up.contains(node)));
@@ -128,9 +128,8 @@ impl VoterList {
         VoterList {
             version: self.version + crate::FORCED_STEP,
             voters: self
-                .voters
-                .iter()
-                .copied()
+                .everybody()
+                .into_iter()
                 .filter(|node| !given_up.contains(node))
                 .collect(),
             before: Vec::new(),
