@@ -75,6 +75,7 @@ takeover: stage
 # What the enforcement of the right to write costs; then side by side with the original, as root.
 bench: stage
 	@scripts/stage-original.sh >/dev/null
+	@$(MAKE) -s --no-print-directory -C extension install PG_CONFIG=$(PG_CONFIG) DESTDIR=$$(cat target/stage-path) PROFILE=release
 	$(CARGO) bench --bench enforcement
 	$(CARGO) bench --bench side_by_side
 
