@@ -193,7 +193,11 @@ impl World {
         }
         let original = stage::original().map(|original| ("original", original));
         for (name, stage) in original.into_iter().chain([("ours", stage::stage())]) {
-            std::os::unix::fs::symlink(&stage.root, services.join(name)).expect("a link to what apt installs");
+            let link = services.join(name);
+            // An earlier world's, if these are its files.
+            if link.symlink_metadata().is_err() {
+                std::os::unix::fs::symlink(&stage.root, link).expect("a link to what apt installs");
+            }
         }
         let layers = format!(
             "{}:{}",
