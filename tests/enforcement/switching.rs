@@ -1,6 +1,7 @@
 //! When the checks are there, and when the right ends by itself.
 
 use nix::sys::signal::{Signal, kill};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::support::eventually;
@@ -108,6 +109,33 @@ fn the_right_ends_by_itself_and_with_the_servers_memory() {
         "SELECT repmgr_write_right.hold_until(boottime_ms + 9000, server, '1.1.1') FROM repmgr_write_right.status()";
     assert_eq!(session.ask(again), Err("55000".into()));
     assert_eq!(session.ask("INSERT INTO t VALUES (7)"), Err(REFUSED.into()));
+}
+
+/// The clock that the right is measured with, in milliseconds.
+fn boottime() -> i64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("the clock");
+    now.tv_sec() * 1000 + now.tv_nsec() / 1_000_000
+}
+
+#[test]
+fn a_server_that_was_frozen_past_the_end_commits_nothing_when_it_is_thawed() {
+    let server = Guarded::on("");
+    let (open, in_time) = (server.session(), server.session());
+    open.run("BEGIN; INSERT INTO t VALUES (100)");
+    server.lapse();
+    server.hold(3000);
+    in_time.run("INSERT INTO t VALUES (1)");
+    let end = "SELECT end_boottime_ms FROM repmgr_write_right.status()";
+    let end: i64 = server.query(end).parse().expect("a time");
+    server.freeze();
+    // Both commits reach the server while it cannot answer.
+    let commits = [open.start("COMMIT"), in_time.start("INSERT INTO t VALUES (101)")];
+    eventually("the end is past", || (boottime() > end).then_some(()));
+    server.go_on();
+    for commit in commits {
+        assert_eq!(commit.join().expect("the session"), Err(REFUSED.into()));
+    }
+    assert_eq!(server.rows(), "1");
 }
 
 #[test]

@@ -59,13 +59,17 @@ pub fn ask(question: &str, pause: impl Fn()) -> Result<String, Failure> {
     Ok(answer.to_string())
 }
 
-/// The record as it is now, without changing anything; `None` if there is no file of it.
+/// The record as it is now, without changing anything; `None` if there is no file of it, or none that says whose it is.
 pub fn look() -> Result<Option<(Record, Loss)>, Failure> {
     let found = record_file::read()?;
     if found.durable.is_none() && found.volatile.is_none() {
         return Ok(None);
     }
-    let identity = identity(&found)?;
+    let identity = match identity(&found) {
+        // Whatever is there, it is not of a node that anybody knows.
+        Err(Failure::WhichNode) => return Ok(None),
+        identity => identity?,
+    };
     let (durable, volatile) = (found.durable.as_deref(), found.volatile.as_deref());
     Ok(Some(Record::load(identity, durable, volatile, shared::now())))
 }
