@@ -97,9 +97,8 @@ impl Turn<'_> {
             return self.back_off(Rule::ListLearnt, reason, at_once);
         }
         let limit = doing.since + self.settings.patience();
-        let late = self.now >= limit;
-        let counts = !late || !self.rules.hold(Safety::LateIsNone);
-        if counts {
+        let late = self.now >= limit && self.rules.hold(Safety::LateIsNone);
+        if !late {
             for answered in self.answers(doing.attempt) {
                 match &answered.answer {
                     Some(answer) => match (answer.verdict, &answer.known) {
@@ -125,7 +124,7 @@ impl Turn<'_> {
                 }
             }
         }
-        if counts && self.enough(&doing.list, |node| doing.promised.contains_key(&node)) {
+        if !late && self.enough(&doing.list, |node| doing.promised.contains_key(&node)) {
             return self.promised(doing);
         }
         if !late && self.enough(&doing.list, |node| !doing.refused.contains_key(&node)) {
@@ -245,9 +244,8 @@ impl Turn<'_> {
     /// Counts acceptances.
     pub fn accepting(mut self, mut doing: Accepting) -> Decision {
         let limit = doing.until.min(doing.since + self.settings.patience());
-        let late = self.now >= limit;
-        let counts = !late || !self.rules.hold(Safety::LateIsNone);
-        if counts {
+        let late = self.now >= limit && self.rules.hold(Safety::LateIsNone);
+        if !late {
             for answered in self.answers(doing.attempt) {
                 let verdict = answered.answer.as_ref().map(|answer| answer.verdict);
                 match verdict {
@@ -257,7 +255,7 @@ impl Turn<'_> {
             }
         }
         let list = doing.proposal.list.clone();
-        if counts && self.enough(&list, |node| doing.accepted.contains(&node)) {
+        if !late && self.enough(&list, |node| doing.accepted.contains(&node)) {
             return self.acquired(doing);
         }
         let hopeless = !self.enough(&list, |node| !doing.refused.contains(&node));

@@ -3,6 +3,7 @@
 use repmgr::write_right::{Action, Rule, State};
 use repmgr_write_right::{Record, Request, Verdict, VoterList};
 
+use crate::host::Role;
 use crate::world::World;
 
 /// What the invariants had to hold.
@@ -153,6 +154,10 @@ pub fn after_turn(world: &mut World, node: usize, before: &State, rule: Rule, ac
             Action::VotersChanged { .. } => list_counts(world, &state.list, false),
             Action::Forced { .. } => {
                 world.premise("6: a forced voter list counted");
+                if world.hosts[node].role == Role::Primary {
+                    // It goes on with the data that it has, by a person's order.
+                    world.primary = node;
+                }
                 // What only those knew who were given up is lost with them.
                 world.chosen_payload = state.held.as_ref().map(|held| held.payload.clone()).unwrap_or_default();
                 list_counts(world, &state.list, true);
@@ -199,6 +204,18 @@ pub fn after_answer(world: &mut World, voter: usize, before: &Record, request: &
             world.premise("4: a voter's list rose");
         }
         world.hosts[voter].observed = seen;
+        let accepted = (durable.known.accepted, durable.known.payload.version);
+        let before = world.hosts[voter].accepted;
+        if accepted < before {
+            fail(
+                world,
+                format!(
+                    "4: what voter {} accepted goes back: {accepted:?} after {before:?}",
+                    voter + 1
+                ),
+            );
+        }
+        world.hosts[voter].accepted = accepted;
     }
     let asker = match request {
         Request::Prepare { ballot, .. } | Request::Release { ballot } => Some(ballot.node),
@@ -218,6 +235,7 @@ pub fn after_answer(world: &mut World, voter: usize, before: &Record, request: &
             );
         }
     }
+    word(world, voter, request, verdict);
     match (request, verdict) {
         (Request::Release { ballot }, Verdict::Released) => {
             world.premise("a ballot was released");
@@ -233,6 +251,47 @@ pub fn after_answer(world: &mut World, voter: usize, before: &Record, request: &
         (Request::Relearn { .. }, Verdict::Relearnt) => world.premise("a lost record was relearnt"),
         _ => {}
     }
+}
+
+/// What invariant 1 rests on: whoever granted a lease promises and grants no other before it ended or was given back.
+fn word(world: &mut World, voter: usize, request: &Request, verdict: Verdict) {
+    let (now, granted) = (world.now, world.hosts[voter].granted);
+    let (ballot, length) = match (request, verdict) {
+        (Request::Prepare { ballot, .. }, Verdict::Promised) => (*ballot, None),
+        (Request::Accept(proposal), Verdict::Accepted) => (proposal.ballot, Some(proposal.length)),
+        (Request::Release { ballot }, Verdict::Released) => {
+            world.hosts[voter].granted = granted.filter(|(own, _)| own > ballot || own.node != ballot.node);
+            return;
+        }
+        _ => return,
+    };
+    if let Some((own, until)) = granted
+        && own.node != ballot.node
+        && now < until
+    {
+        let left = (until - now) / 1_000;
+        let what = format!(
+            "voter {} is for {ballot}, and its lease to {own} lasts {left} ms longer",
+            voter + 1
+        );
+        return fail(world, what);
+    }
+    if let Some(length) = length {
+        // The holder subtracts a fifth, and its clock is a tenth slower at most.
+        let until = now + length * 888;
+        let before = granted
+            .filter(|(own, _)| own.node == ballot.node)
+            .map_or(0, |(_, until)| until);
+        world.hosts[voter].granted = Some((ballot, until.max(before)));
+    }
+}
+
+/// Whether the only voter of the newest list, or the only one before it, has lost its record: nobody else can know what
+/// it was, and somebody has to be given up.
+pub fn needs_a_person(world: &World) -> bool {
+    let lost = |node: i32| world.hosts[node as usize - 1].lost;
+    let alone = |voters: &[i32]| matches!(voters, [only] if lost(*only));
+    alone(&world.newest_list.voters) || alone(&world.newest_list.before)
 }
 
 /// The node tells the voters that its right has ended.
@@ -257,6 +316,7 @@ pub fn acknowledged(world: &mut World, node: usize) {
 /// Invariant 3: a promotion begins only inside the promoting node's interval.
 pub fn promoted(world: &mut World, node: usize) {
     world.premise("3: a promotion began");
+    world.primary = node;
     if world.now >= world.hosts[node].right_until {
         fail(world, format!("3: node {} was promoted outside its interval", node + 1));
     }

@@ -21,6 +21,7 @@ enemies! {
     Loss = "messages lost",
     Doubled = "messages doubled",
     Late = "messages late by up to 40 s",
+    AcceptancesLost = "most questions for acceptance lost",
     OneWay = "one way cut",
     Isolated = "a node cut off",
     Partition = "the nodes in two parts",
@@ -186,7 +187,18 @@ fn inflict(world: &mut World, enemy: Enemy) -> bool {
             world.late = world.random.between(5, 40);
             world.plan(length, Event::Enemy(Enemy::Calm));
         }
-        Enemy::Calm => (world.loss, world.doubled, world.late) = (0, 0, 0),
+        Enemy::AcceptancesLost => {
+            world.acceptances_lost = world.random.between(40, 90);
+            // What one of them says does not get to half of the others, for longer.
+            let longer = until + world.random.between(0, 15_000) * MS;
+            for peer in 0..count {
+                if peer != node && world.random.chance(50) {
+                    world.cut[node][peer] = longer;
+                }
+            }
+            world.plan(length, Event::Enemy(Enemy::Calm));
+        }
+        Enemy::Calm => quieten(world),
         Enemy::OneWay => {
             let (from, to) = if world.random.chance(50) {
                 (node, other)
@@ -261,6 +273,12 @@ fn inflict(world: &mut World, enemy: Enemy) -> bool {
                 return false;
             }
             let both = world.random.chance(30);
+            if enemy == Enemy::RecordLost && world.random.chance(50) {
+                // Only one of the others can be asked what was lost.
+                for peer in (0..count).filter(|peer| *peer != other && *peer != node) {
+                    world.cut[node][peer] = now + 45 * SECOND;
+                }
+            }
             restart_with(world, node, |world, node| {
                 let host = &mut world.hosts[node];
                 match enemy {
@@ -311,10 +329,17 @@ fn inflict(world: &mut World, enemy: Enemy) -> bool {
         Enemy::Switchover => {
             let Some(node) = holder(world) else { return false };
             let host = &mut world.hosts[node];
-            let (Some(daemon), Some(server)) = (&mut host.daemon, &host.server) else {
+            let (Some(daemon), Some(_)) = (&mut host.daemon, &host.server) else {
                 return false;
             };
             daemon.releasing = true;
+            world.releases_late |= world.random.chance(40);
+            if world.random.chance(60) {
+                let next = world.random.between(2_000, 9_000) * MS;
+                world.plan(next, Event::Enemy(Enemy::Switchover));
+            }
+            let host = &mut world.hosts[node];
+            let Some(server) = &host.server else { return false };
             let start = server.memory.start;
             let after = world.random.between(50, 2_500) * MS;
             world.plan(after, Event::Stop(node, start));
@@ -464,10 +489,15 @@ fn inflict(world: &mut World, enemy: Enemy) -> bool {
     true
 }
 
+fn quieten(world: &mut World) {
+    (world.loss, world.doubled, world.late, world.acceptances_lost) = (0, 0, 0, 0);
+    world.releases_late = false;
+}
+
 /// Nothing is cut, frozen or slow any more.
 fn calm(world: &mut World) {
     let now = world.now;
-    (world.loss, world.doubled, world.late) = (0, 0, 0);
+    quieten(world);
     for from in &mut world.cut {
         from.fill(0);
     }

@@ -74,6 +74,10 @@ pub struct Host {
     pub released: Vec<Ballot>,
     /// The last epoch and list version that were seen in its record.
     pub observed: (u64, u64),
+    /// The last ballot and version of the payload that were seen in its record.
+    pub accepted: (Option<Ballot>, u64),
+    /// The lease that it granted last, and until when the holder may rely on it, in true time.
+    pub granted: Option<(Ballot, u64)>,
     /// An incarnation comes from the wall clock, which jumps.
     pub wall: u64,
     /// A length of lease beyond what voters grant.

@@ -94,6 +94,12 @@ pub struct World {
     pub loss: u64,
     pub doubled: u64,
     pub late: u64,
+    /// Percent of the questions for acceptance.
+    pub acceptances_lost: u64,
+    /// Whether the news that a lease has ended is slow.
+    pub releases_late: bool,
+    /// Who was promoted last.
+    pub primary: usize,
     /// Until when nothing gets from one to the other.
     pub cut: Vec<Vec<u64>>,
     pub change: Option<Change>,
@@ -165,6 +171,8 @@ impl World {
                 right_until: 0,
                 released: Vec::new(),
                 observed: (0, 0),
+                accepted: (None, 0),
+                granted: None,
                 wall: random.between(1, 1 << 40),
                 mad_length: false,
             });
@@ -181,6 +189,9 @@ impl World {
             loss: 0,
             doubled: 0,
             late: 0,
+            acceptances_lost: 0,
+            releases_late: false,
+            primary: 0,
             cut: vec![vec![0; count]; count],
             change: None,
             payload: None,
@@ -306,6 +317,7 @@ impl World {
         if loss.durable.is_some() {
             // It is a new observer now.
             host.observed = (0, 0);
+            host.accepted = (None, 0);
         }
         if loss != Default::default() {
             host.released.clear();
@@ -607,7 +619,13 @@ impl World {
 
     fn send(&mut self, from: usize, to: usize, event: Event) {
         if from != to {
-            let lost = self.cut[from][to] > self.now || self.random.chance(self.loss);
+            let accept = matches!(&event, Event::Ask { request, .. } if matches!(**request, Request::Accept(_)));
+            let loss = if accept {
+                self.loss.max(self.acceptances_lost)
+            } else {
+                self.loss
+            };
+            let lost = self.cut[from][to] > self.now || self.random.chance(loss);
             if lost {
                 return;
             }
@@ -617,8 +635,10 @@ impl World {
         } else {
             1
         };
+        let release = matches!(&event, Event::Ask { request, .. } if matches!(**request, Request::Release { .. }));
+        let late = if release && self.releases_late { 60 } else { self.late };
         for _ in 0..copies {
-            let after = match from != to && self.random.chance(self.late) {
+            let after = match from != to && self.random.chance(late) {
                 true if self.random.chance(60) => self.random.between(20, 2_000) * MS,
                 true => self.random.between(100, 40_000) * MS,
                 false => self.random.between(200, 8_000),
