@@ -53,7 +53,12 @@ fn exports_the_originals_symbols_and_those_of_the_write_right() {
         "repmgrd_is_paused",
     ];
     let functions = prefixed.map(|name| format!("repmgr_{name}")).into_iter();
-    let write_right = ["ask", "hold_until", "lapse", "status"].map(|name| format!("repmgr_write_right_{name}"));
+    // Those of the other extension are its own: all that its script names.
+    let script = include_str!("../../extension/sql/repmgr_write_right--1.0.sql");
+    let write_right = script
+        .lines()
+        .filter_map(|line| line.split_once("'MODULE_PATHNAME', '")?.1.strip_suffix("';"))
+        .map(String::from);
     let functions: Vec<String> = functions
         .chain(unprefixed.map(String::from))
         .chain(write_right)
