@@ -40,6 +40,9 @@ _repmgr() {
             repmgr,witness)
                 cmd="repmgr__subcmd__witness"
                 ;;
+            repmgr,write-right)
+                cmd="repmgr__subcmd__write__subcmd__right"
+                ;;
             repmgr__subcmd__cluster,cleanup)
                 cmd="repmgr__subcmd__cluster__subcmd__cleanup"
                 ;;
@@ -112,6 +115,15 @@ _repmgr() {
             repmgr__subcmd__witness,unregister)
                 cmd="repmgr__subcmd__witness__subcmd__unregister"
                 ;;
+            repmgr__subcmd__write__subcmd__right,disable)
+                cmd="repmgr__subcmd__write__subcmd__right__subcmd__disable"
+                ;;
+            repmgr__subcmd__write__subcmd__right,enable)
+                cmd="repmgr__subcmd__write__subcmd__right__subcmd__enable"
+                ;;
+            repmgr__subcmd__write__subcmd__right,show)
+                cmd="repmgr__subcmd__write__subcmd__right__subcmd__show"
+                ;;
             *)
                 ;;
         esac
@@ -119,7 +131,7 @@ _repmgr() {
 
     case "${cmd}" in
         repmgr)
-            opts="-V -f -b -F -d -h -p -U -L -q -t -v --help --version --version-number --config-file --pg_bindir --force --dry-run --dbname --host --port --username --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose primary master standby witness node cluster service daemon"
+            opts="-V -f -b -F -d -h -p -U -L -q -t -v --help --version --version-number --config-file --pg_bindir --force --dry-run --dbname --host --port --username --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose primary master standby witness node cluster service daemon write-right"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -500,7 +512,7 @@ _repmgr() {
                     return 0
                     ;;
                 --event)
-                    COMPREPLY=($(compgen -W "cluster_created primary_register primary_unregister standby_clone standby_register standby_register_sync standby_unregister standby_promote standby_follow standby_switchover witness_register witness_unregister node_rejoin cluster_cleanup repmgrd_start repmgrd_reload repmgrd_shutdown repmgrd_local_disconnect repmgrd_local_reconnect repmgrd_standby_reconnect repmgrd_upstream_disconnect repmgrd_upstream_reconnect standby_failure standby_recovery repmgrd_failover_promote repmgrd_promote_error repmgrd_failover_abort repmgrd_failover_aborted repmgrd_failover_follow standby_disconnect_manual child_node_disconnect child_node_reconnect child_node_new_connect child_nodes_disconnect_command" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "cluster_created primary_register primary_unregister standby_clone standby_register standby_register_sync standby_unregister standby_promote standby_follow standby_switchover witness_register witness_unregister node_rejoin cluster_cleanup repmgrd_start repmgrd_reload repmgrd_shutdown repmgrd_local_disconnect repmgrd_local_reconnect repmgrd_standby_reconnect repmgrd_upstream_disconnect repmgrd_upstream_reconnect standby_failure standby_recovery repmgrd_failover_promote repmgrd_promote_error repmgrd_failover_abort repmgrd_failover_aborted repmgrd_failover_follow standby_disconnect_manual child_node_disconnect child_node_reconnect child_node_new_connect child_nodes_disconnect_command write_right_acquired write_right_renewal_failed write_right_lapsed write_right_released" -- "${cur}"))
                     return 0
                     ;;
                 --limit)
@@ -2842,6 +2854,230 @@ _repmgr() {
                     fi
                     return 0
                     ;;
+                --config-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                -f)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --pg_bindir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text csv json nagios optformat" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "DEBUG INFO NOTICE WARNING ERROR ALERT CRIT EMERG" -- "${cur}"))
+                    return 0
+                    ;;
+                -L)
+                    COMPREPLY=($(compgen -W "DEBUG INFO NOTICE WARNING ERROR ALERT CRIT EMERG" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        repmgr__subcmd__write__subcmd__right)
+            opts="--help enable disable show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        repmgr__subcmd__write__subcmd__right__subcmd__disable)
+            opts="-V -f -b -L -q -t -v --dry-run --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                -f)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --pg_bindir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text csv json nagios optformat" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "DEBUG INFO NOTICE WARNING ERROR ALERT CRIT EMERG" -- "${cur}"))
+                    return 0
+                    ;;
+                -L)
+                    COMPREPLY=($(compgen -W "DEBUG INFO NOTICE WARNING ERROR ALERT CRIT EMERG" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        repmgr__subcmd__write__subcmd__right__subcmd__enable)
+            opts="-V -f -b -L -q -t -v --dry-run --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                -f)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --pg_bindir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text csv json nagios optformat" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "DEBUG INFO NOTICE WARNING ERROR ALERT CRIT EMERG" -- "${cur}"))
+                    return 0
+                    ;;
+                -L)
+                    COMPREPLY=($(compgen -W "DEBUG INFO NOTICE WARNING ERROR ALERT CRIT EMERG" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        repmgr__subcmd__write__subcmd__right__subcmd__show)
+            opts="-V -f -b -L -q -t -v --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config-file)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then

@@ -80,6 +80,10 @@ events! {
         ChildNodeReconnect = "child_node_reconnect", "primary", "A node is attached again.";
         ChildNodeNewConnect = "child_node_new_connect", "primary", "A node is attached for the first time.";
         ChildNodesDisconnectCommand = "child_nodes_disconnect_command", "primary", "child_nodes_disconnect_command was run; failure: it ended with another code than 0.";
+        WriteRightAcquired = "write_right_acquired", "primary", "This node holds the right to write, in a new epoch; `%p` is who had it before.";
+        WriteRightRenewalFailed = "write_right_renewal_failed", "primary", "A renewal found no majority; the right ends when its time is over.";
+        WriteRightLapsed = "write_right_lapsed", "primary", "The right ended without a renewal: the server commits nothing any more.";
+        WriteRightReleased = "write_right_released", "primary", "The right was given back, the server being gone.";
     }
 }
 
@@ -313,7 +317,7 @@ mod tests {
                     .all(|other| other.as_str() != event.as_str())
             );
         }
-        assert_eq!(EventName::ALL.len(), 34);
+        assert_eq!(EventName::ALL.len(), 34 + 4);
     }
 
     #[test]

@@ -19,6 +19,12 @@ CREATE FUNCTION lapse(ballot text)
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'repmgr_write_right_lapse';
 
+-- Asks the daemon of this server, for so many milliseconds, to acquire the right for a promotion; 0 takes that back.
+CREATE FUNCTION wish(milliseconds bigint)
+    RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'repmgr_write_right_wish';
+
 -- How the right to write stands on this server.
 CREATE FUNCTION status(
     -- Whether the checks are hooked into the server: the library is in shared_preload_libraries since its start.
@@ -49,8 +55,10 @@ CREATE FUNCTION status(
     OUT list text,
     -- For how long it is silent, and what was lost.
     OUT silent_ms bigint,
-    OUT loss text)
+    OUT loss text,
+    -- Whether somebody waits for the daemon to acquire the right for a promotion.
+    OUT wished boolean)
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'repmgr_write_right_status';
 
-REVOKE ALL ON FUNCTION ask(text), hold_until(bigint, bigint, text), lapse(text), status() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ask(text), hold_until(bigint, bigint, text), lapse(text), wish(bigint), status() FROM PUBLIC;

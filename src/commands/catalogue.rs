@@ -29,6 +29,9 @@ pub enum Command {
     ServiceUnpause,
     DaemonStart,
     DaemonStop,
+    WriteRightEnable,
+    WriteRightDisable,
+    WriteRightShow,
 }
 
 /// What the table says of one command.
@@ -74,6 +77,7 @@ pub static NOUNS: &[(&str, &[&str], &str)] = &[
     ("cluster", &[], "look at and look after the whole cluster"),
     ("service", &[], "look at and pause the daemons of all nodes"),
     ("daemon", &[], "start and stop the daemon of this node"),
+    ("write-right", &[], "let a primary write only with a majority's consent"),
 ];
 
 /// The commands in the order of the help.
@@ -382,6 +386,39 @@ pub static COMMANDS: &[CommandEntry] = &[
         "stop",
         "Stops this node's daemon with repmgrd_service_stop_command.",
         &[("This node's daemon", "repmgr -f /etc/repmgr.conf daemon stop")],
+    ),
+    entry(
+        Command::WriteRightEnable,
+        "write-right",
+        "enable",
+        "Checks all nodes and switches the right to write on, in a running cluster.",
+        &[
+            (
+                "Whether all nodes are able to vote",
+                "repmgr -f /etc/repmgr.conf write-right enable --dry-run",
+            ),
+            (
+                "From now on a primary that is cut off commits nothing",
+                "repmgr -f /etc/repmgr.conf write-right enable",
+            ),
+        ],
+    ),
+    entry(
+        Command::WriteRightDisable,
+        "write-right",
+        "disable",
+        "Switches the right to write off: a primary may write again whatever the others say.",
+        &[("Without it again", "repmgr -f /etc/repmgr.conf write-right disable")],
+    ),
+    entry(
+        Command::WriteRightShow,
+        "write-right",
+        "show",
+        "Shows who holds the right to write, as each node sees it.",
+        &[
+            ("All voters", "repmgr -f /etc/repmgr.conf write-right show"),
+            ("As JSON", "repmgr -f /etc/repmgr.conf write-right show --format=json"),
+        ],
     ),
 ];
 

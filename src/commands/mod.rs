@@ -26,6 +26,7 @@ pub mod service;
 mod source;
 pub mod standby;
 pub mod witness;
+pub mod write_right;
 
 use std::path::PathBuf;
 
@@ -84,5 +85,8 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::ServiceUnpause => service::pause::run(context, false).await,
         Command::DaemonStart => daemon::start::run(context).await,
         Command::DaemonStop => daemon::stop::run(context).await,
+        Command::WriteRightEnable => write_right::switch::run(context, true).await,
+        Command::WriteRightDisable => write_right::switch::run(context, false).await,
+        Command::WriteRightShow => write_right::show::run(context).await,
     }
 }

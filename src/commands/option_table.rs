@@ -125,6 +125,8 @@ pub static OPTIONS: &[OptionEntry] = &[
         ServiceUnpause,
         DaemonStart,
         DaemonStop,
+        WriteRightEnable,
+        WriteRightDisable,
     ])
     .tolerated_by(&[ServiceStatus]),
     option(

@@ -3,10 +3,13 @@
 use super::parameters::{Config, PARAMETERS, Parameter};
 use crate::conninfo::Conninfo;
 
-/// One line a parameter, in the order of the table.
+/// One line a parameter, in the order of the table; those that the original does not know only if they are set to
+/// something.
 pub fn dump(config: &Config) -> String {
+    let default = Config::default();
     PARAMETERS
         .iter()
+        .filter(|parameter| !parameter.is_new() || config.show(parameter) != default.show(parameter))
         .map(|parameter| format!("{}|{}\n", parameter.name, shown(config, parameter)))
         .collect()
 }
@@ -60,6 +63,16 @@ mod tests {
         ] {
             assert!(dump.lines().any(|l| l == line), "no {line} in {dump}");
         }
+    }
+
+    #[test]
+    fn what_the_original_does_not_know_is_shown_when_it_is_used() {
+        let config = Config {
+            write_right: crate::config::WriteRight::Majority,
+            ..Config::default()
+        };
+        assert_eq!(dump(&config).lines().count(), 87);
+        assert!(dump(&config).contains("\nwrite_right|majority\n"));
     }
 
     #[test]

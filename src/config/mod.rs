@@ -25,7 +25,7 @@ pub use manual_page::manual_page;
 pub use numbers::check_delay;
 pub use parameters::{
     Config, ConnectionCheckType, FailoverMode, Kind, PARAMETERS, Parameter, Reload, ReplicationType, TablespaceMapping,
-    parameter,
+    WriteRight, parameter,
 };
 pub use reload::{Change, Changes, compare};
 pub use validate::missing_for_automatic_failover;

@@ -1,6 +1,7 @@
 //! What must hold between parameters. Pure.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::include::Place;
 use super::parameters::{Config, FailoverMode};
@@ -12,6 +13,9 @@ pub(super) type Provided = HashMap<&'static str, Place>;
 
 /// Parameters without which nothing goes.
 pub(super) const REQUIRED: [&str; 4] = ["node_id", "node_name", "data_directory", "conninfo"];
+
+/// The longest right to write: as long as a voter is silent that may have forgotten one.
+const LONGEST_RIGHT: Duration = Duration::from_secs(30);
 
 /// All that is wrong with a configuration as a whole, one text each.
 pub(super) fn problems(config: &Config, provided: &Provided) -> Vec<String> {
@@ -58,6 +62,15 @@ pub(super) fn problems(config: &Config, provided: &Provided) -> Vec<String> {
         if is_set(set) && !is_set(unset) {
             problems.push(format!("\"{unset}\": must be set if \"{set}\" is set{}", place(&[set])));
         }
+    }
+
+    if config.write_right_duration > LONGEST_RIGHT {
+        problems.push(format!(
+            "\"write_right_duration\" ({} s) must be at most {} s{}",
+            config.write_right_duration.as_secs_f64(),
+            LONGEST_RIGHT.as_secs(),
+            place(&["write_right_duration"])
+        ));
     }
 
     for (higher, lower, holds, relation, values) in [

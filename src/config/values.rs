@@ -6,7 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::numbers::check_delay;
-use super::parameters::{ConnectionCheckType, FailoverMode, Kind, Parameter, ReplicationType, TablespaceMapping};
+use super::parameters::{
+    ConnectionCheckType, FailoverMode, Kind, Parameter, ReplicationType, TablespaceMapping, WriteRight,
+};
 
 /// A type that a parameter can have.
 pub(super) trait Value {
@@ -98,6 +100,23 @@ impl Value for FailoverMode {
         match self {
             FailoverMode::Manual => "manual".to_owned(),
             FailoverMode::Automatic => "automatic".to_owned(),
+        }
+    }
+}
+
+impl Value for WriteRight {
+    const KIND: Kind = Kind::OneOf(&["off", "majority"]);
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        let words = [("off", WriteRight::Off), ("majority", WriteRight::Majority)];
+        *self = one_of(text, false, &words)?;
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        match self {
+            WriteRight::Off => "off".to_owned(),
+            WriteRight::Majority => "majority".to_owned(),
         }
     }
 }

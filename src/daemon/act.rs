@@ -8,8 +8,9 @@ use futures_util::future::join_all;
 use super::announcer::{self, Target};
 use super::gather::introduce;
 use super::peers;
+use super::right::News;
 use super::watch::Watch;
-use crate::events::Event;
+use crate::events::{Event, EventName};
 use crate::exit_code::ExitCode;
 use crate::failover::{Action, Announcement, CommandEnd, Finished, Notification, RecordChange, Where};
 use crate::metadata::{NodeRecord, functions, nodes, voting_term};
@@ -196,6 +197,39 @@ impl Watch {
             Where::Local => self.target(self.own),
             Where::On(node) => self.target(node),
         };
+        self.announcer.raise(&self.config, target, event);
+    }
+
+    /// Raises the event for what has become of the right to write.
+    pub(super) fn announce_right(&mut self, news: News) {
+        let (name, successful, other, details) = match news {
+            News::Acquired { epoch, previous } => {
+                let before = match previous.filter(|node| *node != self.own) {
+                    Some(node) => format!("; {} had it before", self.title(node)),
+                    None => String::new(),
+                };
+                let details = format!("the right to write is held in epoch {epoch}{before}");
+                (EventName::WriteRightAcquired, true, previous, details)
+            }
+            News::RenewalFailed(reason) => (EventName::WriteRightRenewalFailed, false, None, reason),
+            News::Lapsed { epoch } => {
+                let details = format!("the right to write of epoch {epoch} has ended without a renewal");
+                (EventName::WriteRightLapsed, false, None, details)
+            }
+            News::Released { epoch } => {
+                let details = format!("the right to write of epoch {epoch} was given back");
+                (EventName::WriteRightReleased, true, None, details)
+            }
+        };
+        // Without the right no row can be written here.
+        let target = match name {
+            EventName::WriteRightLapsed | EventName::WriteRightReleased => Target::Nowhere,
+            _ => self.target(self.own),
+        };
+        let mut event = Event::new(name, self.own).successful(successful).details(details);
+        if let Some(other) = other {
+            event = event.other_id(other);
+        }
         self.announcer.raise(&self.config, target, event);
     }
 

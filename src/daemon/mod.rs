@@ -7,6 +7,7 @@ mod act;
 mod announcer;
 pub mod arguments;
 mod children;
+mod clock;
 mod fork;
 mod gather;
 mod history;
@@ -19,6 +20,7 @@ mod process;
 mod pulse;
 mod questions;
 mod reload;
+mod right;
 mod service_manager;
 mod signals;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
+use super::clock::boottime;
 
 /// How often it beats.
 const BEAT: Duration = Duration::from_secs(1);
@@ -42,23 +42,18 @@ impl Drop for Pulse {
     }
 }
 
-/// Time that goes on while the host sleeps (clock_gettime(2)).
-fn now() -> Duration {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
-}
-
 impl Pulse {
     /// Begins to beat, in the runtime that this is called in.
     pub fn start() -> Pulse {
         let beats = Arc::new(Mutex::new(Beats {
-            last: now(),
+            last: boottime(),
             longest_gap: Duration::ZERO,
         }));
         let shared = Arc::clone(&beats);
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(BEAT).await;
-                shared.lock().unwrap_or_else(PoisonError::into_inner).beat(now());
+                shared.lock().unwrap_or_else(PoisonError::into_inner).beat(boottime());
             }
         });
         Pulse { beats, task }
@@ -66,7 +61,10 @@ impl Pulse {
 
     /// Whether it stood still for two seconds or longer since this was asked last.
     pub fn stood_still(&self) -> bool {
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner).take(now())
+        self.beats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(boottime())
     }
 }
 

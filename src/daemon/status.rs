@@ -78,6 +78,6 @@ fn write(config: &Config, state: &State, local: &Local) {
         );
     }
     for alarm in &state.alarms {
-        crate::detail!("{}: {}", alarm.sentence(state), alarm.consequence());
+        crate::detail!("{}: {}", alarm.sentence(state), alarm.consequence(state));
     }
 }

@@ -11,6 +11,7 @@ use super::gather::{self, Beginning, Gathered, Identity};
 use super::peers::Peers;
 use super::probes::Probes;
 use super::pulse::Pulse;
+use super::right::{Right, Role};
 use super::service_manager::ServiceManager;
 use super::signals::{Request, Shutdown, Signals};
 use super::status::StatusLine;
@@ -23,7 +24,7 @@ use crate::failover::{self, Finished, Mode, Node, Observation, Phase, ProbeEnd, 
 use crate::metadata::{NodeRecord, functions};
 use crate::operations::wal_receiver;
 use crate::postgres::Connection;
-use crate::types::{NodeId, NodeType};
+use crate::types::{NodeId, NodeType, RecoveryState};
 
 /// No turn begins sooner than this after the one before, whatever was decided.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
@@ -60,6 +61,7 @@ pub struct Watch {
     children: children::Children,
     history: history::History,
     copied: Option<Instant>,
+    right: Option<Right>,
 }
 
 impl Watch {
@@ -67,7 +69,9 @@ impl Watch {
     pub fn new(config: Config, config_file: PathBuf, record: NodeRecord, pid_file: String) -> Watch {
         let (finish, finished) = mpsc::unbounded_channel();
         let own = record.node_id;
+        let right = Right::start(&config, own, vec![record.clone()]);
         Watch {
+            right,
             settings: Settings::from_config(&config),
             config: Arc::new(config),
             own,
@@ -143,6 +147,7 @@ impl Watch {
                     self.finished_early.push(finished);
                 }
                 () = self.probes.next() => {}
+                () = changed(&mut self.right) => {}
                 () = dropped => tokio::time::sleep(SHORTEST_PAUSE).await,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -245,6 +250,7 @@ impl Watch {
                 return Err(code);
             }
         }
+        self.keep_right(observation.local.recovery);
         self.beside_the_core(&observation).await;
         Ok(decision.wake_at)
     }
@@ -292,7 +298,7 @@ impl Watch {
     fn raise_alarms(&self, before: &State) {
         for alarm in self.state.alarms.difference(&before.alarms) {
             crate::error!("{}", alarm.sentence(&self.state));
-            crate::detail!("{}", alarm.consequence());
+            crate::detail!("{}", alarm.consequence(&self.state));
             crate::hint!("{}", alarm.way_out());
         }
         for alarm in before.alarms.difference(&self.state.alarms) {
@@ -320,6 +326,28 @@ impl Watch {
             others: gathered.others,
             finished: std::mem::take(&mut self.finished_early),
             stood_still: self.pulse.stood_still(),
+            right: self.right.as_ref().map(Right::seen).unwrap_or_default(),
+        }
+    }
+
+    /// Tells the keeper of the right to write what this turn showed, and announces what it did.
+    fn keep_right(&mut self, local: RecoveryState) {
+        let Some(right) = &mut self.right else { return };
+        let promoting = matches!(
+            self.state.mode,
+            Mode::Standby(Phase::Promoting(
+                Promotion::Acquiring { .. } | Promotion::Running { .. } | Promotion::Verifying { .. }
+            ))
+        );
+        let role = match local {
+            RecoveryState::Primary => Role::Primary,
+            RecoveryState::Unknown if matches!(self.state.mode, Mode::Primary(_)) => Role::Primary,
+            _ if promoting => Role::Candidate,
+            _ => Role::Other,
+        };
+        right.tell(&self.config, &self.records, role);
+        for news in right.take_news(role) {
+            self.announce_right(news);
         }
     }
 
@@ -408,7 +436,9 @@ impl Watch {
     /// A promotion or a follow must not be left half done.
     fn is_moving(&self) -> bool {
         match &self.state.mode {
-            Mode::Standby(Phase::Promoting(promotion)) => !matches!(promotion, Promotion::Delayed { .. }),
+            Mode::Standby(Phase::Promoting(promotion)) => {
+                !matches!(promotion, Promotion::Delayed { .. } | Promotion::Acquiring { .. })
+            }
             Mode::Standby(Phase::Following(_)) => self.running > 0,
             _ => false,
         }
@@ -483,6 +513,14 @@ impl Watch {
     /// The kept connection to the own server.
     pub(super) fn own_connection(&self) -> Option<Arc<Connection>> {
         self.peers.by_id(self.own)
+    }
+}
+
+/// Ends when the right to write stands otherwise than before.
+async fn changed(right: &mut Option<Right>) {
+    match right {
+        Some(right) => right.changed().await,
+        None => std::future::pending().await,
     }
 }
 

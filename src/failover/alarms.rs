@@ -38,8 +38,9 @@ impl Alarm {
     }
 
     /// What follows from it.
-    pub fn consequence(self) -> &'static str {
+    pub fn consequence(self, state: &State) -> &'static str {
         match self {
+            Alarm::OtherPrimary(_) if state.guarded => "only the one that holds the right to write commits anything",
             Alarm::OtherPrimary(_) => "both accept writes, and neither will take over those of the other",
             Alarm::PromotedWithoutRecord => "this node takes no part in failover",
             Alarm::VotingTermMissing => "there is no automatic failover",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::action::{Action, Announcement};
-use super::observation::{Answer, ConnectFailure, Finished, Local, Node, Observation, Probe, ProbeEnd, Seen};
+use super::observation::{Answer, ConnectFailure, Finished, Local, Node, Observation, Probe, ProbeEnd, Right, Seen};
 use super::rules::Rule;
 use super::settings::Settings;
 use super::state::{Cause, Decision, Mode, Phase, State};
@@ -28,6 +28,7 @@ pub(super) struct Daemon {
     pub(super) others: Vec<Seen>,
     pub(super) finished: Vec<Finished>,
     pub(super) stood_still: bool,
+    pub(super) right: Right,
     /// Whether nobody hears what it tells.
     pub(super) unheard: bool,
 }
@@ -102,6 +103,7 @@ impl Daemon {
             others: vec![seen(3, RecoveryState::Standby)],
             finished: Vec::new(),
             stood_still: false,
+            right: Right::NotNeeded,
             unheard: false,
         }
     }
@@ -143,6 +145,7 @@ impl Daemon {
                 .collect(),
             finished: std::mem::take(&mut self.finished),
             stood_still: std::mem::take(&mut self.stood_still),
+            right: self.right.clone(),
         };
         let decision = super::step(&self.settings, &self.state, &observation);
         self.state = decision.next.clone();

@@ -84,7 +84,7 @@ pub use manual::manual;
 pub use needs::Needs;
 pub use observation::{
     Answer, CommandEnd, ConnectFailure, Finished, Local, Node, Notification, Observation, Probe, ProbeEnd,
-    RecordChange, Seen, Verdict, describe, verdict,
+    RecordChange, Right, Seen, Verdict, describe, verdict,
 };
 pub use rules::Rule;
 pub use settings::Settings;

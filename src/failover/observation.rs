@@ -319,6 +319,20 @@ pub struct Observation {
     pub finished: Vec<Finished>,
     /// Whether the daemon itself stood still since the last turn, for so long that its answers may be out of date.
     pub stood_still: bool,
+    /// Whether this node may be promoted as far as the right to write goes.
+    pub right: Right,
+}
+
+/// How the right to write stands at this node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Right {
+    /// The cluster does without.
+    #[default]
+    NotNeeded,
+    /// It is held, and the own server knows until when.
+    Held,
+    /// It is not held; why.
+    Missing(String),
 }
 
 impl Observation {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::types::{NodeId, RecoveryState};
 
 use super::action::{Action, Announcement, Where};
-use super::observation::{CommandEnd, Finished, Notification};
+use super::observation::{CommandEnd, Finished, Notification, Right};
 use super::rules::Rule;
 use super::state::{Cause, Decision, Phase, Promotion};
 use super::turn::Turn;
@@ -17,42 +17,88 @@ impl Turn<'_> {
     pub(super) fn promoting(self, step: Promotion) -> Decision {
         match step {
             Promotion::Delayed { until } => self.promotion_delayed(until),
+            Promotion::Acquiring { until } => self.acquiring(until),
             Promotion::Running { since } => self.promotion_running(since),
             Promotion::Verifying { end, until } => self.promotion_verifying(end, until),
         }
     }
 
-    fn promotion_delayed(mut self, until: Duration) -> Decision {
+    fn promotion_delayed(self, until: Duration) -> Decision {
+        let mut turn = match self.still_due() {
+            Ok(turn) => turn,
+            Err(decision) => return *decision,
+        };
+        if turn.now < until {
+            let left = until - turn.now;
+            let wait = left.min(turn.settings.polling());
+            return turn.decide(
+                Rule::PromotionDelayed,
+                format!("{:.1} s left", left.as_secs_f64()),
+                wait,
+            );
+        }
+        if turn.seen.stood_still {
+            return turn.begin_election("this daemon stood still while it waited for promote_delay".to_owned());
+        }
+        turn.promote_or_acquire();
+        turn.decide_polling(Rule::PromotionBegins, "promote_delay has passed")
+    }
+
+    /// Runs promote_command, or acquires the right to write first.
+    pub(super) fn promote_or_acquire(&mut self) {
+        if matches!(self.seen.right, Right::Missing(_)) {
+            let until = self.now + self.settings.right_timeout;
+            self.enter(Phase::Promoting(Promotion::Acquiring { until }));
+        } else {
+            self.act(Action::RunPromoteCommand);
+            let since = self.now;
+            self.enter(Phase::Promoting(Promotion::Running { since }));
+        }
+    }
+
+    fn acquiring(self, until: Duration) -> Decision {
+        let mut turn = match self.still_due() {
+            Ok(turn) => turn,
+            Err(decision) => return *decision,
+        };
+        let Right::Missing(why) = turn.seen.right.clone() else {
+            if turn.seen.stood_still {
+                return turn.begin_election("this daemon stood still while it acquired the right to write".to_owned());
+            }
+            turn.promote_or_acquire();
+            return turn.decide_polling(Rule::PromotionBegins, "the right to write is held");
+        };
+        if turn.now < until {
+            let left = (until - turn.now).as_secs_f64();
+            return turn.decide_polling(Rule::RightSought, format!("{why}; it is tried for {left:.0} s more"));
+        }
+        turn.notify_siblings(Notification::RerunElection);
+        turn.become_degraded(Cause::Cancelled, turn.settings.rerun_interval);
+        turn.decide_paced(
+            Rule::RightMissing,
+            format!("nobody is promoted without the right to write: {why}"),
+        )
+    }
+
+    /// Whether the promotion that has not begun is still to be made.
+    fn still_due(mut self) -> Result<Self, Box<Decision>> {
         if self.upstream_is_up() {
-            return self.promotion_aborted("it came back before the promotion began");
+            return Err(Box::new(
+                self.promotion_aborted("it came back before the promotion began"),
+            ));
         }
         if let Some((rule, cause, reason)) = self.unfit() {
             self.become_degraded(cause, self.settings.rerun_interval);
-            return self.decide_paced(rule, reason);
+            return Err(Box::new(self.decide_paced(rule, reason)));
         }
         if self.may_act()
             && let Some(primary) = self.followable_primary()
         {
             let reason = format!("{} is a primary by now", self.next.title(primary));
             self.start_follow(primary);
-            return self.decide_polling(Rule::PrimaryFound, reason);
+            return Err(Box::new(self.decide_polling(Rule::PrimaryFound, reason)));
         }
-        if self.now < until {
-            let left = until - self.now;
-            let wait = left.min(self.settings.polling());
-            return self.decide(
-                Rule::PromotionDelayed,
-                format!("{:.1} s left", left.as_secs_f64()),
-                wait,
-            );
-        }
-        if self.seen.stood_still {
-            return self.begin_election("this daemon stood still while it waited for promote_delay".to_owned());
-        }
-        self.act(Action::RunPromoteCommand);
-        let since = self.now;
-        self.enter(Phase::Promoting(Promotion::Running { since }));
-        self.decide_polling(Rule::PromotionBegins, "promote_delay has passed")
+        Ok(self)
     }
 
     fn promotion_running(mut self, since: Duration) -> Decision {

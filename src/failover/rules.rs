@@ -145,6 +145,10 @@ rules! {
         "promote_delay has not passed.";
     PromotionBegins = "promotion-begins", "promoting" => "same",
         "promote_delay has passed: run promote_command.";
+    RightSought = "right-sought", "promoting" => "same",
+        "A promotion needs the right to write, which is being acquired from a majority of the nodes.";
+    RightMissing = "right-missing", "promoting" => "degraded",
+        "The right to write could not be acquired: nobody is promoted without it.";
     PromotionPending = "promotion-pending", "promoting" => "same",
         "promote_command is running, or the server has not left recovery yet.";
     Promoted = "promoted", "promoting" => "primary: normal",

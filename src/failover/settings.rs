@@ -41,6 +41,8 @@ pub struct Settings {
     pub validate: bool,
     /// `promote_delay`.
     pub promote_delay: Duration,
+    /// How long the right to write is tried for before a promotion: the lost primary's may have to end first.
+    pub right_timeout: Duration,
     /// `failover_delay`.
     pub failover_delay: Duration,
     /// How long after the end of a successful `promote_command` the server may still be in recovery
@@ -78,6 +80,7 @@ impl Settings {
             always_promote: config.always_promote,
             validate: !config.failover_validation_command.is_empty(),
             promote_delay: config.promote_delay,
+            right_timeout: config.write_right_duration * 3,
             failover_delay: config.failover_delay,
             promote_check_timeout: config.promote_check_timeout,
             promote_timeout: config.promote_check_timeout * 2 + Duration::from_secs(60),

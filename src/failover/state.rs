@@ -60,6 +60,8 @@ pub struct State {
     pub standing_aside: bool,
     /// Whether the own WAL receiver is being held stopped.
     pub receiver_stopped: bool,
+    /// Whether the cluster has the right to write: then no two primaries acknowledge commits.
+    pub guarded: bool,
     /// Whether the WAL replay was asked to resume in this election, and has not or did not.
     pub resume: Resume,
     /// What only a person can put right.
@@ -210,6 +212,11 @@ pub enum Promotion {
     /// `promote_delay`.
     Delayed {
         /// Until when.
+        until: Duration,
+    },
+    /// The right to write is being acquired, where a cluster has it.
+    Acquiring {
+        /// How long it is tried.
         until: Duration,
     },
     /// The command runs.
@@ -367,6 +374,7 @@ impl State {
             follow_again: None,
             standing_aside: false,
             receiver_stopped: false,
+            guarded: false,
             resume: Resume::NotAsked,
             alarms: BTreeSet::new(),
             looked_around: None,

@@ -7,7 +7,7 @@ use crate::types::{NodeId, NodeType, RecoveryState};
 
 use super::action::{Action, Announcement, Where};
 use super::attempts::Attempts;
-use super::observation::{Answer, Finished, Node, Observation, Probe, Verdict, describe, verdict};
+use super::observation::{Answer, Finished, Node, Observation, Probe, Right, Verdict, describe, verdict};
 use super::rules::Rule;
 use super::settings::Settings;
 use super::state::{Cause, Decision, LocalServer, Mode, Phase, PrimaryPhase, State};
@@ -29,6 +29,7 @@ impl<'a> Turn<'a> {
         if let Some(nodes) = &seen.nodes {
             next.nodes.clone_from(nodes);
         }
+        next.guarded = seen.right != Right::NotNeeded;
         Turn {
             settings,
             seen,

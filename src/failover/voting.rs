@@ -486,9 +486,7 @@ impl Turn<'_> {
 
     pub(super) fn start_promotion(&mut self) {
         if self.settings.promote_delay.is_zero() {
-            self.act(Action::RunPromoteCommand);
-            let since = self.now;
-            self.enter(Phase::Promoting(Promotion::Running { since }));
+            self.promote_or_acquire();
         } else {
             let until = self.now + self.settings.promote_delay;
             self.enter(Phase::Promoting(Promotion::Delayed { until }));

@@ -3,6 +3,7 @@
 //!
 //! Nothing here asks the server over SQL; that is `postgres`.
 
+pub mod abandoned;
 pub mod archive_status;
 pub mod configuration_archive;
 pub mod control_file;

@@ -10,6 +10,7 @@ pub mod monitoring_history;
 pub mod nodes;
 pub mod substitute;
 pub mod voting_term;
+pub mod write_right;
 
 pub use attachment::{Attachment, attachment};
 pub use means::Means;

@@ -12,3 +12,4 @@ pub mod siblings;
 pub mod slots;
 pub mod switchover;
 pub mod wal_receiver;
+pub mod write_right;

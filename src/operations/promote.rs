@@ -9,6 +9,7 @@ use crate::events::{self, Event, EventName};
 use crate::exit_code::ExitCode;
 use crate::instance::server_control::{self, Action};
 use crate::metadata::{NodeRecord, nodes};
+use crate::operations::write_right;
 use crate::postgres::{Connection, QueryError};
 use crate::types::{RecoveryState, SystemIdentifier};
 use crate::{detail, notice};
@@ -93,6 +94,7 @@ pub async fn promote(config: &Config, connection: &mut Connection, own: &NodeRec
         method.describe()
     );
     let identity = connection.system_identifier().await.ok();
+    write_right::acquire(config, connection).await?;
     start(config, connection, method).await?;
     wait_promoted(config, connection, identity).await?;
     record_promotion(config, connection, own).await

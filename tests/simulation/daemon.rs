@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use repmgr::failover::{
-    self, Answer, ConnectFailure, Finished, Local, Needs, Node, Observation, ProbeEnd, Seen, State,
+    self, Answer, ConnectFailure, Finished, Local, Needs, Node, Observation, ProbeEnd, Right, Seen, State,
 };
 use repmgr::types::{Lsn, NodeId, RecoveryState, TimelineId};
 
@@ -63,6 +63,7 @@ fn nothing_seen() -> Observation {
         others: Vec::new(),
         finished: Vec::new(),
         stood_still: false,
+        right: Right::NotNeeded,
     }
 }
 
@@ -414,8 +415,11 @@ impl World {
             );
             return;
         }
+        let right = self.right_of(host);
+        let daemon = self.hosts[host].daemon.as_mut().expect("is current");
         daemon.gathering = false;
         let mut seen = std::mem::replace(&mut daemon.seen, nothing_seen());
+        seen.right = right;
         seen.now = Duration::from_millis(now);
         seen.finished = std::mem::take(&mut daemon.results);
         seen.stood_still = std::mem::take(&mut daemon.stood_still);

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use repmgr::failover::{
-    Action, ConnectFailure, Decision, Mode, Observation, PrimaryPhase, Probe, ProbeEnd, Rule, State, Verdict, verdict,
+    Action, ConnectFailure, Decision, Mode, Observation, PrimaryPhase, Probe, ProbeEnd, Right, Rule, State, Verdict,
+    verdict,
 };
 use repmgr::types::{NodeType, RecoveryState};
 
@@ -31,6 +32,7 @@ pub const PREMISES: &[&str] = &[
     "the lost primary alone is replaced by the best",
     "the lost primary of a mixed cluster is replaced",
     "a healed cluster is well",
+    "nobody is promoted without the right to write",
 ];
 
 /// Longer than any transitional state may last with the settings of the simulation.
@@ -107,6 +109,12 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
     }
     if matches!(before.name(), "normal" | "primary: normal") {
         world.hosts[host].told.clear();
+    }
+    if promotes && world.lease.is_some() {
+        world.premise("nobody is promoted without the right to write");
+        if seen.right != Right::Held {
+            world.fail(format!("{label}: promotes without the right to write"));
+        }
     }
     if promotes {
         ballots::check_validation(world, host, rule, seen, &label);

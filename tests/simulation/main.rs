@@ -20,6 +20,7 @@ mod network;
 mod original;
 mod people;
 mod random;
+mod rights;
 mod scenario;
 mod server;
 mod shrinking;
@@ -48,6 +49,7 @@ const RARE: &[Rule] = &[
     Rule::PromotionCompleted,
     Rule::ToldToPromote,
     Rule::SuccessorKnown,
+    Rule::RightMissing,
 ];
 
 fn add(total: &mut BTreeMap<&'static str, u64>, more: &BTreeMap<&'static str, u64>) {

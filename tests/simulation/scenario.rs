@@ -10,6 +10,7 @@ use repmgr::types::{NodeId, NodeType};
 use crate::ending::{correct_sources, heal, rejoin_strays, settled};
 use crate::faults::{Fault, any_fault};
 use crate::random::Random;
+use crate::rights::Lease;
 use crate::server::{Memory, Metadata, Server};
 use crate::world::{Command, Event, Host, World};
 
@@ -52,6 +53,7 @@ fn settings(random: &mut Random, own: NodeId, shared: &Shared) -> Settings {
         } else {
             Duration::ZERO
         },
+        right_timeout: Duration::from_secs(15),
         promote_check_timeout: seconds(random, 5, 8),
         promote_timeout: Duration::from_secs(20),
         command_timeout: Duration::from_secs(15),
@@ -161,7 +163,10 @@ fn cluster(seed: u64, trace: bool) -> (World, Shared) {
             frozen_until: 0,
         });
     }
+    // Without a majority of three nothing is ever granted after a loss.
+    let has_right = count >= 3 && !shared.mixed && random.chance(30);
     let world = World {
+        lease: has_right.then(Lease::first),
         random,
         now: 0,
         sequence: 0,

@@ -146,6 +146,8 @@ pub struct Promotion {
 }
 
 pub struct World {
+    /// The right to write, in a cluster that has it.
+    pub lease: Option<crate::rights::Lease>,
     pub random: Random,
     pub now: u64,
     pub sequence: u64,

@@ -72,6 +72,15 @@ sql_function! {
 }
 
 sql_function! {
+    /// Asks the daemon of this server, for so many milliseconds, to acquire the right for a promotion; zero takes that back.
+    /// NULL changes nothing.
+    repmgr_write_right_wish, |call| {
+        state::write_right().wish(number(call, 0)?);
+        Some(pg_return_void())
+    }
+}
+
+sql_function! {
     /// How the right to write stands on this server: see the SQL script for the columns.
     repmgr_write_right_status, |call| {
         let right = state::write_right();
@@ -104,6 +113,7 @@ sql_function! {
             known.map(|known| text(known.list.to_string().as_bytes())),
             record.as_ref().and_then(|(record, _)| left(record.volatile.silent_until)),
             record.and_then(|(_, loss)| loss.durable.or(loss.volatile)).map(|why| text(why.as_bytes())),
+            right.is_wished().into_datum(),
         ]))
     }
 }

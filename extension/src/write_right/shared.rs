@@ -31,6 +31,8 @@ pub struct WriteRight {
     over_node: AtomicI32,
     /// Whether a commit needs synchronous standbys. Written by the postmaster alone, too.
     strict: AtomicBool,
+    /// Until when somebody waits for the daemon to acquire the right for a promotion.
+    wished_until: AtomicU64,
 }
 
 impl WriteRight {
@@ -86,6 +88,21 @@ impl WriteRight {
     pub fn note_holder(&self, node: i32, epoch: u64) {
         self.known_epoch.store(epoch, Ordering::SeqCst);
         self.known_holder.store(node, Ordering::SeqCst);
+    }
+
+    /// Whether somebody waits for the daemon to acquire the right for a promotion.
+    pub fn is_wished(&self) -> bool {
+        now() < self.wished_until.load(Ordering::SeqCst)
+    }
+
+    /// Notes that somebody does, for so long; zero: not any more.
+    pub fn wish(&self, milliseconds: u64) {
+        let until = if milliseconds == 0 {
+            0
+        } else {
+            now().saturating_add(milliseconds)
+        };
+        self.wished_until.store(until, Ordering::SeqCst);
     }
 
     fn local_end(&self) -> LocalEnd {

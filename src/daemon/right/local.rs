@@ -1,0 +1,141 @@
+//! The own server: asked all the time how the right stands there, and told its end. A server that hangs holds up
+//! nothing else; its end passes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::daemon::peers;
+use crate::instance::abandoned;
+use crate::metadata::{NodeRecord, write_right};
+use crate::postgres::{Connection, QueryError};
+
+/// How often it is looked at. A person who promotes this server, and a server that is gone, are noticed as fast.
+const PACE: Duration = Duration::from_millis(300);
+/// How long one answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is known of the own server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// How the right stands there; `None`: no answer, or no extension.
+    pub standing: Option<write_right::Standing>,
+    /// It answers, and there is no extension.
+    pub without_extension: bool,
+    /// It does not answer, and no process of it is left.
+    pub nobody_attached: bool,
+}
+
+/// What it is to be told.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Extend the end of its right.
+    HoldUntil {
+        /// Until when.
+        until: u64,
+        /// Which start of the server it is for.
+        server: u64,
+        /// Under which ballot.
+        ballot: String,
+    },
+    /// End its right at once.
+    Lapse {
+        /// Nothing is extended under this ballot any more.
+        ballot: String,
+    },
+    /// Switch enforcement on.
+    Require,
+}
+
+/// Looks and tells for as long as somebody wants to know.
+pub async fn attend(
+    record: watch::Receiver<Option<NodeRecord>>,
+    data_directory: PathBuf,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    seen: watch::Sender<Seen>,
+) {
+    let mut kept: Option<Arc<Connection>> = None;
+    loop {
+        let order = tokio::select! {
+            biased;
+            order = orders.recv() => match order {
+                Some(order) => Some(order),
+                None => return,
+            },
+            () = tokio::time::sleep(PACE) => None,
+        };
+        let Some(own) = record.borrow().clone() else { continue };
+        let now = match connection(&own, &mut kept).await {
+            Some(connection) => {
+                let told = match order {
+                    Some(order) => carry_out(&connection, order).await,
+                    None => Ok(()),
+                };
+                if told.is_err() {
+                    kept = None;
+                }
+                look(&connection, &mut kept).await
+            }
+            None => None,
+        };
+        let now = now.unwrap_or_else(|| Seen {
+            nobody_attached: abandoned::check(&data_directory).is_ok(),
+            ..Seen::default()
+        });
+        seen.send_if_modified(|before| {
+            let changed = *before != now;
+            *before = now;
+            changed
+        });
+    }
+}
+
+async fn connection(own: &NodeRecord, kept: &mut Option<Arc<Connection>>) -> Option<Arc<Connection>> {
+    let connected = tokio::time::timeout(PATIENCE * 2, peers::connected(own, kept.take())).await;
+    *kept = connected.ok()?.ok();
+    kept.clone()
+}
+
+/// Only a lost connection is an error; what the server refuses is told here.
+async fn carry_out(connection: &Connection, order: Order) -> Result<(), ()> {
+    let done = async {
+        match &order {
+            Order::HoldUntil { until, server, ballot } => {
+                write_right::hold_until(connection, *until, *server, ballot).await
+            }
+            Order::Lapse { ballot } => write_right::lapse(connection, ballot).await,
+            Order::Require => write_right::require(connection, true).await,
+        }
+    };
+    match tokio::time::timeout(PATIENCE, done).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            crate::warning!("the local server could not be told how the right to write stands");
+            crate::detail!("{error}");
+            if peers::is_lost(&error) { Err(()) } else { Ok(()) }
+        }
+        Err(_) => {
+            crate::warning!("the local server did not take in within {PATIENCE:?} how the right to write stands");
+            Err(())
+        }
+    }
+}
+
+async fn look(connection: &Connection, kept: &mut Option<Arc<Connection>>) -> Option<Seen> {
+    let answer = tokio::time::timeout(PATIENCE, write_right::standing(connection)).await;
+    match answer.unwrap_or(Err(QueryError::TimedOut(PATIENCE))) {
+        Ok(standing) => Some(Seen {
+            standing,
+            without_extension: standing.is_none(),
+            nobody_attached: false,
+        }),
+        Err(error) => {
+            if peers::is_lost(&error) {
+                *kept = None;
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The functions of the extension `repmgr_write_right`: how the right to write stands on one server, its end, and the
+//! node's vote. Answers for the calls; what is asked and decided is in `write_right`.
+
+use crate::postgres::{Connection, QueryError};
+
+/// The name of the extension.
+pub const EXTENSION: &str = "repmgr_write_right";
+
+/// How the right stands on one server. Times are milliseconds of `CLOCK_BOOTTIME` on its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The library is preloaded: what is switched on is enforced.
+    pub loaded: bool,
+    /// Commits need the right.
+    pub required: bool,
+    /// Another number whenever the server has forgotten its memory; zero if the library is not preloaded.
+    pub server: u64,
+    /// The end of its own right; zero: it has none.
+    pub end: u64,
+    /// What is left of it.
+    pub left: u64,
+    /// Somebody who is about to promote this server waits for its daemon to acquire the right.
+    pub wished: bool,
+}
+
+/// How the right stands; `None` if the extension is not there.
+pub async fn standing(connection: &Connection) -> Result<Option<Standing>, QueryError> {
+    let sql = "SELECT enforcement_loaded, enforcement_on, server, coalesce(end_boottime_ms, 0), \
+               coalesce(remaining_ms, 0), wished FROM repmgr_write_right.status()";
+    let row = match connection.query_one(sql, &[]).await {
+        Ok(row) => row,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let number = |column: usize| row.get::<_, i64>(column).max(0).unsigned_abs();
+    Ok(Some(Standing {
+        loaded: row.get(0),
+        required: row.get(1),
+        server: number(2),
+        end: number(3),
+        left: number(4),
+        wished: row.get(5),
+    }))
+}
+
+/// An undefined schema or function (PostgreSQL: "PostgreSQL Error Codes").
+fn is_missing(error: &QueryError) -> bool {
+    matches!(error.sqlstate(), Some("3F000" | "42883"))
+}
+
+/// Puts a question to the node's vote; question and answer are those of `write-right/`.
+pub async fn ask(connection: &Connection, request: &str) -> Result<String, QueryError> {
+    let answer: Option<String> = connection
+        .value("SELECT repmgr_write_right.ask($1)", &[&request])
+        .await?;
+    answer.ok_or_else(|| QueryError::Unexpected("no answer to a question about the right to write".to_owned()))
+}
+
+/// Extends the end of the server's own right.
+pub async fn hold_until(connection: &Connection, until: u64, server: u64, ballot: &str) -> Result<(), QueryError> {
+    let (until, server) = (bigint(until), bigint(server));
+    connection
+        .query(
+            "SELECT repmgr_write_right.hold_until($1, $2, $3)",
+            &[&until, &server, &ballot],
+        )
+        .await
+        .map(|_| ())
+}
+
+/// Ends the server's own right at once.
+pub async fn lapse(connection: &Connection, ballot: &str) -> Result<(), QueryError> {
+    connection
+        .query("SELECT repmgr_write_right.lapse($1)", &[&ballot])
+        .await
+        .map(|_| ())
+}
+
+/// Asks the server's daemon to acquire the right for a promotion; it has `milliseconds` to do so.
+pub async fn wish(connection: &Connection, milliseconds: u64) -> Result<(), QueryError> {
+    connection
+        .query("SELECT repmgr_write_right.wish($1)", &[&bigint(milliseconds)])
+        .await
+        .map(|_| ())
+}
+
+/// Makes the server require the right, or not, from now on and after a restart. On a standby, too.
+pub async fn require(connection: &Connection, required: bool) -> Result<(), QueryError> {
+    let change = if required {
+        "ALTER SYSTEM SET repmgr.require_write_right = on"
+    } else {
+        "ALTER SYSTEM RESET repmgr.require_write_right"
+    };
+    connection.batch(change).await?;
+    connection
+        .query("SELECT pg_catalog.pg_reload_conf()", &[])
+        .await
+        .map(|_| ())
+}
+
+fn bigint(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

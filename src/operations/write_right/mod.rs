@@ -1,0 +1,69 @@
+//! The right to write, for a person: had before a promotion, switched on and off for the whole cluster. Answers for the
+//! order of the steps. Does not vote and does not renew: the daemons do.
+
+mod switching;
+
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::exit_code::ExitCode;
+use crate::metadata::write_right;
+use crate::postgres::Connection;
+use crate::{detail, notice};
+
+pub use switching::{Voter, disable, enable, look, voters};
+
+/// How often it is looked whether the daemon has acquired it.
+const PACE: Duration = Duration::from_millis(100);
+/// How long the wish outlasts the wait for it: the promotion, and the daemon's next look at its server.
+const BEYOND: Duration = Duration::from_secs(90);
+
+/// Has the daemon of this standby acquire the right to write, where its server requires it, before it is promoted.
+///
+/// # Errors
+/// [`ExitCode::PromotionFail`]: the right was not acquired in time, and nothing was done.
+pub async fn acquire(config: &Config, connection: &Connection) -> Result<()> {
+    let standing = write_right::standing(connection).await.map_err(|error| {
+        failed("whether this server requires the right to write cannot be told").detail(error.to_string())
+    })?;
+    let Some(standing) = standing.filter(|standing| standing.required) else {
+        return Ok(());
+    };
+    if standing.left > 0 {
+        return Ok(());
+    }
+    let limit = config.write_right_duration * 3;
+    notice!(
+        "waiting up to {} seconds until the daemon of this node has acquired the right to write",
+        limit.as_secs()
+    );
+    detail!("the right of the last holder may have to end first");
+    let wish = u64::try_from((limit + BEYOND).as_millis()).unwrap_or(u64::MAX);
+    write_right::wish(connection, wish)
+        .await
+        .map_err(|error| failed("the daemon could not be asked for the right to write").detail(error.to_string()))?;
+    let begin = Instant::now();
+    while begin.elapsed() < limit {
+        tokio::time::sleep(PACE).await;
+        let standing = write_right::standing(connection).await;
+        if matches!(standing, Ok(Some(standing)) if standing.left > 0) {
+            return Ok(());
+        }
+    }
+    // Nobody is to have it who does not use it.
+    let _ = write_right::wish(connection, 0).await;
+    Err(
+        failed("this server was not granted the right to write, so it is not promoted")
+            .detail(format!(
+                "its daemon did not acquire it within {} seconds",
+                limit.as_secs()
+            ))
+            .hint("see the daemon's log for which nodes voted; \"repmgr write-right show\" asks all of them")
+            .hint("the daemon of this node must run, with \"write_right=majority\" in repmgr.conf"),
+    )
+}
+
+fn failed(message: &str) -> Error {
+    Error::new(ExitCode::PromotionFail, message)
+}

@@ -1,0 +1,67 @@
+//! The right to write, as far as the failover core sees it: one lease of the whole cluster, granted to whoever reaches a
+//! majority of all registered nodes while nobody else's lasts. How that comes about among voters is simulated in
+//! `tests/write_right/`.
+
+use repmgr::failover::{Mode, Phase, Promotion, Right};
+
+use crate::world::World;
+
+/// How long it lasts.
+const LENGTH: u64 = 5_000;
+
+/// The lease of a cluster that has one.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    holder: usize,
+    until: u64,
+}
+
+impl Lease {
+    /// The primary has it when the story begins.
+    pub fn first() -> Lease {
+        Lease {
+            holder: 0,
+            until: LENGTH,
+        }
+    }
+}
+
+impl World {
+    /// How the right stands for a daemon whose turn ends.
+    pub fn right_of(&mut self, host: usize) -> Right {
+        let Some(lease) = self.lease else {
+            return Right::NotNeeded;
+        };
+        let mine = lease.holder == host && self.now < lease.until;
+        let leads = self.hosts[host].server.primary && self.hosts[host].server.serves(self.now);
+        let wanted = leads && lease.holder == host || self.acquires(host);
+        if wanted && (mine || self.now >= lease.until) && self.reaches_majority(host) {
+            self.lease = Some(Lease {
+                holder: host,
+                until: self.now + LENGTH,
+            });
+            return Right::Held;
+        }
+        if mine {
+            Right::Held
+        } else {
+            Right::Missing(format!("node {} has it", lease.holder + 1))
+        }
+    }
+
+    fn acquires(&self, host: usize) -> bool {
+        let state = self.hosts[host].daemon.as_ref().map(|daemon| &daemon.state.mode);
+        matches!(
+            state,
+            Some(Mode::Standby(Phase::Promoting(
+                Promotion::Acquiring { .. } | Promotion::Running { .. } | Promotion::Verifying { .. }
+            )))
+        )
+    }
+
+    fn reaches_majority(&mut self, host: usize) -> bool {
+        let count = self.hosts.len();
+        let reached = (0..count).filter(|voter| self.connect(host, *voter).is_ok()).count();
+        reached * 2 > count
+    }
+}
