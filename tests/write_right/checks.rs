@@ -118,6 +118,13 @@ pub fn after_turn(world: &mut World, node: usize, before: &State, rule: Rule, ac
                     ),
                 );
             }
+            if state.list.is_settled() {
+                // Its change may have been over before anybody could say so.
+                world
+                    .lists
+                    .entry(state.list.version)
+                    .or_insert_with(|| state.list.voters.clone());
+            }
             if chosen.version > 0 {
                 world.premise("5: a new holder took over a payload");
             }
@@ -134,9 +141,6 @@ pub fn after_turn(world: &mut World, node: usize, before: &State, rule: Rule, ac
                 world.premise("1: a node came to hold the right");
                 if previous.is_some_and(|previous| previous != node as i32 + 1) {
                     world.premise("1: the right went from one node to another");
-                }
-                if world.healed {
-                    world.first_after_healing = Some(now);
                 }
                 if epoch.0 <= world.last_epoch {
                     let last = world.last_epoch;

@@ -334,6 +334,11 @@ fn inflict(world: &mut World, enemy: Enemy) -> bool {
             };
             daemon.releasing = true;
             world.releases_late |= world.random.chance(40);
+            if world.random.chance(40) {
+                // What is told to the server meanwhile comes when another one runs.
+                let hangs = now + world.random.between(300, 4_000) * MS;
+                world.hosts[node].local_hangs = hangs;
+            }
             if world.random.chance(60) {
                 let next = world.random.between(2_000, 9_000) * MS;
                 world.plan(next, Event::Enemy(Enemy::Switchover));

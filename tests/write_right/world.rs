@@ -767,9 +767,6 @@ impl World {
                 } else {
                     memory.start
                 };
-                if !rules.hold(Safety::ZeroEndsBallot) {
-                    memory.end.over = None;
-                }
                 let _ = memory.end.extend(clock, ballot, until, meant_for, memory.start);
             }
             Local::Zero { ballot } => memory.end.set_to_zero(ballot),
@@ -836,7 +833,7 @@ impl World {
         }
         let host = &mut self.hosts[node];
         let releasing = host.daemon.as_ref().is_some_and(|daemon| daemon.releasing);
-        if host.server.is_none() && self.random.chance(if releasing { 10 } else { 40 }) {
+        if host.server.is_none() && self.random.chance(if releasing { 25 } else { 40 }) {
             self.start_server(node);
         }
         let host = &mut self.hosts[node];

@@ -137,11 +137,11 @@ impl Voter {
         if known.released == Some(*ballot) && rules.hold(Safety::ReleasedIsRefused) {
             return Err(Verdict::AlreadyReleased);
         }
-        if *epoch < known.epoch && rules.hold(Safety::OlderEpochRefused) {
+        if *epoch < known.epoch && rules.hold(Safety::NothingGoesBack) {
             return Err(Verdict::OlderEpoch);
         }
         let overtaken = known.accepted == Some(*ballot) && payload.version < known.payload.version;
-        if overtaken && rules.hold(Safety::StaleRefused) {
+        if overtaken && rules.hold(Safety::NothingGoesBack) {
             return Err(Verdict::Stale);
         }
         known.promise = known.promise.max(Some(*ballot));

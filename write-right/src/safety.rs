@@ -26,10 +26,8 @@ rules! {
         "What a voter must not forget is on disk before it answers.";
     OlderListRefused = "older-list-refused",
         "A voter refuses a ballot that carries an older voter list than its own, and the proposer that learns of a newer one goes by that.";
-    OlderEpochRefused = "older-epoch-refused",
-        "A voter accepts no epoch below its own.";
-    StaleRefused = "stale-refused",
-        "Under the same ballot a voter accepts no payload older than the one it has.";
+    NothingGoesBack = "nothing-goes-back",
+        "A voter accepts no epoch below its own, and under the same ballot no older payload.";
     ImplausibleRefused = "implausible-refused",
         "A voter refuses a round that no honest proposer can have reached.";
     LongLeaseRefused = "long-lease-refused",
@@ -73,8 +71,6 @@ rules! {
         "A lost record is relearnt from a majority of the other voters.";
     EndBoundToServer = "end-bound-to-server",
         "An extension of the own end reaches only the start of the server that it was meant for.";
-    ZeroEndsBallot = "zero-ends-ballot",
-        "Once the own end was set to zero under a ballot, nothing extends it under that ballot.";
     CheckedAfterCommit = "checked-after-commit",
         "The server looks at its end again after the commit, before it answers the client.";
     PromotionChecksEnd = "promotion-checks-end",
