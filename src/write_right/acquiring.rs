@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use repmgr_write_right::{Epoch, FORCED_STEP, NodeId, Payload, Proposal, Purpose, Request, Safety, Verdict, VoterList};
+use repmgr_write_right::{
+    Epoch, FORCED_STEP, LONGEST_LEASE, NodeId, Payload, Proposal, Purpose, Request, Safety, Verdict, VoterList,
+};
 
 use super::action::Action;
 use super::observation::Want;
@@ -97,7 +99,8 @@ impl Turn<'_> {
             return self.back_off(Rule::ListLearnt, reason, at_once);
         }
         let limit = doing.since + self.settings.patience();
-        let late = self.now >= limit && self.rules.hold(Safety::LateIsNone);
+        let limit = self.last_call(limit);
+        let late = self.now >= limit;
         if !late {
             for answered in self.answers(doing.attempt) {
                 match &answered.answer {
@@ -244,7 +247,8 @@ impl Turn<'_> {
     /// Counts acceptances.
     pub fn accepting(mut self, mut doing: Accepting) -> Decision {
         let limit = doing.until.min(doing.since + self.settings.patience());
-        let late = self.now >= limit && self.rules.hold(Safety::LateIsNone);
+        let limit = self.last_call(limit);
+        let late = self.now >= limit;
         if !late {
             for answered in self.answers(doing.attempt) {
                 let verdict = answered.answer.as_ref().map(|answer| answer.verdict);
@@ -273,6 +277,14 @@ impl Turn<'_> {
         let wake_at = self.next.holds_until().map_or(limit, |end| end.min(limit));
         self.next.phase = Phase::Accepting(doing);
         self.decide(Rule::AcceptancesAwaited, reason, wake_at)
+    }
+
+    /// Until when answers count.
+    fn last_call(&self, limit: u64) -> u64 {
+        match self.rules.hold(Safety::LateIsNone) {
+            true => limit,
+            false => limit + LONGEST_LEASE,
+        }
     }
 
     /// How long an acceptance is worth anything, from before it was asked for.

@@ -169,15 +169,6 @@ pub fn after_turn(world: &mut World, node: usize, before: &State, rule: Rule, ac
             _ => {}
         }
     }
-    if world.healed
-        && state
-            .held
-            .as_ref()
-            .is_some_and(|held| world.hosts[node].clock(now) + 500 < held.until)
-        && rule == Rule::Renewed
-    {
-        world.first_after_healing = Some(now);
-    }
     if rule == Rule::NotAVoter && state.list.given_up.contains(&(node as i32 + 1)) {
         world.premise("one that was given up was told so");
     }
@@ -308,6 +299,17 @@ pub fn acknowledged(world: &mut World, node: usize) {
     world.premise("2: a commit was acknowledged");
     if world.hosts[node].orphans.is_some() {
         world.premise("2: a commit was acknowledged by what a crashed server left");
+    }
+    if world.healed {
+        world.first_after_healing = Some(world.now);
+    }
+    if world.primary != node {
+        let last = world.primary + 1;
+        let what = format!(
+            "2: node {} acknowledged a commit on data that node {last} has overtaken",
+            node + 1
+        );
+        fail(world, what);
     }
     if world.now >= world.hosts[node].right_until {
         fail(
