@@ -328,17 +328,20 @@ fn inflict(world: &mut World, enemy: Enemy) -> bool {
         }
         Enemy::Switchover => {
             let Some(node) = holder(world) else { return false };
+            if world.random.chance(40) {
+                // What is told to the server before may come when another one runs.
+                let hangs = world.random.between(500, 5_000) * MS;
+                world.hosts[node].local_hangs = now + hangs;
+                let after = world.random.between(0, hangs / 2);
+                world.plan(after, Event::Enemy(Enemy::Switchover));
+                return true;
+            }
             let host = &mut world.hosts[node];
             let (Some(daemon), Some(_)) = (&mut host.daemon, &host.server) else {
                 return false;
             };
             daemon.releasing = true;
             world.releases_late |= world.random.chance(40);
-            if world.random.chance(40) {
-                // What is told to the server meanwhile comes when another one runs.
-                let hangs = now + world.random.between(300, 4_000) * MS;
-                world.hosts[node].local_hangs = hangs;
-            }
             if world.random.chance(60) {
                 let next = world.random.between(2_000, 9_000) * MS;
                 world.plan(next, Event::Enemy(Enemy::Switchover));

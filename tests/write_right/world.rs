@@ -451,12 +451,13 @@ impl World {
             settings.margin = 12_000;
         }
         let now = host.clock(self.now);
-        let server_answers = host.server.is_some() && host.server_frozen <= self.now && host.local_hangs <= self.now;
+        let server_answers = host.server.is_some() && host.server_frozen <= self.now;
         let memory = host
             .server
             .as_ref()
             .map(|server| &server.memory)
             .filter(|_| server_answers);
+        let told = memory.filter(|_| host.local_hangs <= self.now);
         let force = self
             .force
             .as_ref()
@@ -481,7 +482,7 @@ impl World {
             force,
             server: Seen {
                 start: memory.map(|memory| memory.start),
-                end: memory.map(|memory| memory.end.until),
+                end: told.map(|memory| memory.end.until),
                 enforcing: host.enforcing,
                 nobody_attached: host.server.is_none() && host.orphans.is_none(),
             },
