@@ -55,6 +55,14 @@ fn overlap(one: &[i32], other: &[i32]) -> bool {
 
 fn list_counts(world: &mut World, list: &VoterList, forced: bool) {
     let version = list.version;
+    if let Some(before) = world.lists.get(&(version - 1)) {
+        let has = |node: &&i32| world.hosts[**node as usize - 1].list_accepted >= version;
+        let majority = |list: &[i32]| list.iter().filter(has).count() * 2 > list.len();
+        if !majority(before) || !majority(&list.voters) {
+            let what = format!("6: voter list {version} counts without a majority of both");
+            return fail(world, what);
+        }
+    }
     if let Some(voters) = world.lists.get(&version)
         && *voters != list.voters
     {
@@ -199,6 +207,7 @@ pub fn after_answer(world: &mut World, voter: usize, before: &Record, request: &
             world.premise("4: a voter's list rose");
         }
         world.hosts[voter].observed = seen;
+        world.hosts[voter].list_accepted = world.hosts[voter].list_accepted.max(seen.1);
         let accepted = (durable.known.accepted, durable.known.payload.version);
         let before = world.hosts[voter].accepted;
         if accepted < before {

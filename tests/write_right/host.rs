@@ -74,6 +74,8 @@ pub struct Host {
     pub released: Vec<Ballot>,
     /// The last epoch and list version that were seen in its record.
     pub observed: (u64, u64),
+    /// The newest list version that it ever accepted.
+    pub list_accepted: u64,
     /// The last ballot and version of the payload that were seen in its record.
     pub accepted: (Option<Ballot>, u64),
     /// The lease that it granted last, and until when the holder may rely on it, in true time.

@@ -171,6 +171,7 @@ impl World {
                 right_until: 0,
                 released: Vec::new(),
                 observed: (0, 0),
+                list_accepted: 0,
                 accepted: (None, 0),
                 granted: None,
                 wall: random.between(1, 1 << 40),
