@@ -150,6 +150,7 @@ impl Turn<'_> {
     fn follow_failed(mut self, follow: &Follow, reason: &str) -> Decision {
         let target = self.next.title(follow.target);
         let details = format!("could not follow {target}: {reason}");
+        self.release_receiver();
         if self.seen.local.recovery != RecoveryState::Unknown {
             self.register_daemon();
         }

@@ -493,9 +493,9 @@ impl Turn<'_> {
         }
     }
 
-    /// Begins to follow a node that has shown that it is a primary.
+    /// Begins to follow a node that has shown that it is a primary. A WAL receiver that was stopped starts again with the
+    /// new primary, not before: the old one may be back, and would feed it what the new one does not have.
     pub(super) fn start_follow(&mut self, target: NodeId) {
-        self.release_receiver();
         self.next.successor = Some(target);
         let until = self.now + self.settings.command_timeout;
         self.enter(Phase::Following(Follow {

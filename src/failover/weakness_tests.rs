@@ -227,26 +227,28 @@ fn w35_a_loser_keeps_its_receiver_stopped_while_the_winner_may_be_looking() {
     assert!(daemon.now - from >= Duration::from_secs(4));
 }
 
+/// The old primary came back while a new one was followed, and fed this node what that did not have.
 #[test]
-fn a_receiver_that_was_stopped_may_start_before_a_new_primary_is_followed() {
-    let mut daemon = Daemon::watching(|config| config.standby_disconnect_on_failover = true);
-    daemon.upstream = REFUSED;
-    daemon.others[0].receive_lsn = Some(Lsn(0x9000_0000));
-    daemon.until(Rule::ReceiversStopping);
-    daemon.finished = vec![Finished::WalReceiverStopped(true)];
-    daemon.others[0].wal_receiver = Answer::No;
-    daemon.until(Rule::ElectionLost);
-    daemon.local.notification = Some(Notification::Follow(NodeId(3)));
-    daemon.others = vec![seen(3, RecoveryState::Primary)];
-    let mut restored = false;
-    loop {
-        let decision = daemon.turn();
-        restored |= decision.actions.contains(&Action::RestoreWalReceiver);
-        if decision.actions.contains(&Action::RunFollowCommand(NodeId(3))) {
-            break;
+fn a_receiver_that_was_stopped_starts_again_only_behind_the_follow() {
+    for end in [CommandEnd::Exited(0), CommandEnd::Exited(23)] {
+        let mut daemon = Daemon::watching(|config| config.standby_disconnect_on_failover = true);
+        daemon.upstream = REFUSED;
+        daemon.others[0].receive_lsn = Some(Lsn(0x9000_0000));
+        daemon.until(Rule::ReceiversStopping);
+        daemon.finished = vec![Finished::WalReceiverStopped(true)];
+        daemon.others[0].wal_receiver = Answer::No;
+        daemon.until(Rule::ElectionLost);
+        daemon.local.notification = Some(Notification::Follow(NodeId(3)));
+        daemon.others = vec![seen(3, RecoveryState::Primary)];
+        let follows = daemon.until(Rule::FollowBegins);
+        assert!(follows.actions.contains(&Action::RunFollowCommand(NodeId(3))));
+        assert!(!follows.actions.contains(&Action::RestoreWalReceiver));
+        daemon.finished = vec![Finished::FollowCommand(end)];
+        let from = daemon.now;
+        while !daemon.turn().actions.contains(&Action::RestoreWalReceiver) {
+            assert!(daemon.now - from < Duration::from_secs(5));
         }
     }
-    assert!(restored);
 }
 
 #[test]

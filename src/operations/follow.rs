@@ -14,6 +14,7 @@ use crate::instance::replication_configuration;
 use crate::instance::server_control::{self, Action};
 use crate::metadata::{NodeRecord, nodes};
 use crate::operations::slots::{self, Created, Dropped, Helpers, SlotManager};
+use crate::operations::wal_receiver;
 use crate::postgres::{Connection, Deadlines, Ping, ServerVersion, ping};
 use crate::{detail, hint, info, notice, survey, warning};
 
@@ -232,6 +233,9 @@ impl Repoint<'_> {
             );
             server_control::run(self.config, action, data_directory, action.default_limit()).await
         };
+        if accepting {
+            release_receiver(&conninfo).await;
+        }
         match wanted {
             Activation::Start => execute(Action::Start).await.map_err(no_restart),
             Activation::Reload => {
@@ -345,6 +349,18 @@ async fn wait_until_inactive(connection: &Connection, slot: &str, title: &str) {
             told = true;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A WAL receiver that an election stopped may start again: now it starts with the new primary.
+async fn release_receiver(conninfo: &Conninfo) {
+    let released = match Connection::connect(conninfo, Deadlines::default()).await {
+        Ok(local) => wal_receiver::restore(&local).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.message),
+    };
+    if let Err(error) = released {
+        warning!("whether an election stopped the WAL receiver cannot be told");
+        detail!("{error}");
     }
 }
 
