@@ -49,6 +49,7 @@ pub async fn keep(
         newcomers_asked: None,
         required: None,
         without_library: false,
+        silent_since: None,
         order,
         news,
         last_rule: None,
@@ -97,6 +98,7 @@ struct Keeper {
     newcomers_asked: Option<Instant>,
     required: Option<Instant>,
     without_library: bool,
+    silent_since: Option<Instant>,
     order: mpsc::UnboundedSender<Order>,
     news: mpsc::UnboundedSender<News>,
     last_rule: Option<Rule>,
@@ -112,10 +114,11 @@ impl Keeper {
         }
         self.ask_newcomers();
         let settings = Settings::new(self.told.duration);
+        let silent = self.is_silent();
         let observation = Observation {
             now: now(),
             random: random(),
-            want: want(self.told.role, &self.local, self.state.held.is_some()),
+            want: want(self.told.role, &self.local, self.state.held.is_some(), silent),
             nodes: self.told.records.iter().map(|record| record.node_id.0).collect(),
             change: self.change(),
             payload: None,
@@ -131,6 +134,17 @@ impl Keeper {
         }
         self.require();
         decision.wake_at
+    }
+
+    /// Whether the own server has not answered for so long that its right is of no use: a frozen one would otherwise keep
+    /// the others from having it.
+    fn is_silent(&mut self) -> bool {
+        if self.local.standing.is_some() || self.local.nobody_attached {
+            self.silent_since = None;
+            return false;
+        }
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= Duration::from_millis(self.told.duration / 2)
     }
 
     /// How it stands, for the loop.
@@ -308,10 +322,11 @@ impl Keeper {
 }
 
 /// What is wanted of the right.
-fn want(role: Role, local: &local::Seen, held: bool) -> Want {
+fn want(role: Role, local: &local::Seen, held: bool, silent: bool) -> Want {
     let wished = local.standing.is_some_and(|standing| standing.wished);
     match role {
         _ if held && local.nobody_attached => Want::Release,
+        _ if silent => Want::Nothing,
         Role::Primary => Want::Keep,
         Role::Candidate => Want::Take,
         Role::Other if wished => Want::Take,
@@ -353,16 +368,22 @@ mod tests {
     #[test]
     fn a_server_that_is_gone_gives_the_right_back_whatever_it_was() {
         for role in [Role::Primary, Role::Candidate, Role::Other] {
-            assert_eq!(want(role, &seen(false, true), true), Want::Release);
+            assert_eq!(want(role, &seen(false, true), true, false), Want::Release);
         }
-        assert_eq!(want(Role::Primary, &seen(false, true), false), Want::Keep);
+        assert_eq!(want(Role::Primary, &seen(false, true), false, false), Want::Keep);
     }
 
     #[test]
     fn a_standby_wants_it_only_for_a_promotion() {
-        assert_eq!(want(Role::Other, &seen(false, false), false), Want::Nothing);
-        assert_eq!(want(Role::Other, &seen(true, false), false), Want::Take);
-        assert_eq!(want(Role::Candidate, &seen(false, false), false), Want::Take);
+        assert_eq!(want(Role::Other, &seen(false, false), false, false), Want::Nothing);
+        assert_eq!(want(Role::Other, &seen(true, false), false, false), Want::Take);
+        assert_eq!(want(Role::Candidate, &seen(false, false), false, false), Want::Take);
+    }
+
+    #[test]
+    fn a_server_that_is_frozen_does_not_keep_the_right_from_the_others() {
+        assert_eq!(want(Role::Primary, &seen(false, false), true, true), Want::Nothing);
+        assert_eq!(want(Role::Primary, &seen(false, true), true, true), Want::Release);
     }
 
     #[test]
