@@ -104,6 +104,18 @@ impl Clients {
         told.writes.iter().rev().any(|(at, id)| *id == node && *at > moment)
     }
 
+    /// When a node confirmed writes.
+    pub fn writes_of(&self, node: u32) -> Vec<Instant> {
+        let told = self.told.lock().expect("what was told");
+        let of_it = told.writes.iter().filter(|(_, id)| *id == node);
+        of_it.map(|(at, _)| *at).collect()
+    }
+
+    /// When a node confirmed its first write.
+    pub fn first_write(&self, node: u32) -> Option<Instant> {
+        self.writes_of(node).into_iter().min()
+    }
+
     /// The nodes that have left recovery since the beginning, in order.
     pub fn promoted(&self) -> Vec<u32> {
         self.told.lock().expect("what was told").promoted.clone()

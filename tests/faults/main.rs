@@ -18,6 +18,7 @@ mod gates;
 mod network;
 mod notes;
 mod returning;
+mod rights;
 mod scenario;
 mod servers;
 mod steps;
@@ -45,6 +46,7 @@ fn scenarios() -> Vec<&'static Scenario> {
         clocks::SCENARIOS,
         returning::SCENARIOS,
         steps::SCENARIOS,
+        rights::SCENARIOS,
     ];
     families.into_iter().flatten().collect()
 }

@@ -37,6 +37,8 @@ pub struct Cast {
     pub disk: Option<u32>,
     /// Whether the clocks of nodes can be set.
     pub clocks: bool,
+    /// Whether the right to write is switched on.
+    pub guarded: bool,
 }
 
 /// A primary and a standby with a witness.
@@ -55,6 +57,7 @@ pub const THREE: Cast = Cast {
     names: false,
     disk: None,
     clocks: false,
+    guarded: false,
 };
 
 /// A primary and two standbys with a witness.

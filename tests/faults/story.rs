@@ -134,6 +134,9 @@ impl Story {
             story.start_daemon(id);
         }
         story.all_well(1, &story.others(1));
+        if cast.guarded {
+            story.node(1).repmgr_ok(&["write-right", "enable"]);
+        }
         // One that has just started holds back in an election (rule newly-electable).
         let sql = "SELECT min(clock_timestamp() - event_timestamp) > interval '5 s' FROM repmgr.events \
                    WHERE event = 'repmgrd_start'";
@@ -150,6 +153,21 @@ impl Story {
             .map(|node| node.id)
             .filter(|other| *other != id)
             .collect()
+    }
+
+    /// The cluster that it happens to.
+    pub fn cast(&self) -> Cast {
+        self.cast
+    }
+
+    /// The clients on the other side of a cut.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Runs something that waits for a server.
+    pub fn block_on<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
     }
 
     /// The witness.
