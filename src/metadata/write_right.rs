@@ -23,15 +23,21 @@ pub struct Standing {
     pub wished: bool,
 }
 
+/// Whether the extension is there. Asked first, as a call of what is missing is an error in the server's log.
+pub async fn exists(connection: &Connection) -> Result<bool, QueryError> {
+    let sql = "SELECT pg_catalog.to_regprocedure('repmgr_write_right.status()') IS NOT NULL";
+    let exists: Option<bool> = connection.value(sql, &[]).await?;
+    Ok(exists == Some(true))
+}
+
 /// How the right stands; `None` if the extension is not there.
 pub async fn standing(connection: &Connection) -> Result<Option<Standing>, QueryError> {
+    if !exists(connection).await? {
+        return Ok(None);
+    }
     let sql = "SELECT enforcement_loaded, enforcement_on, server, coalesce(end_boottime_ms, 0), \
                coalesce(remaining_ms, 0), wished FROM repmgr_write_right.status()";
-    let row = match connection.query_one(sql, &[]).await {
-        Ok(row) => row,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let row = connection.query_one(sql, &[]).await?;
     let number = |column: usize| row.get::<_, i64>(column).max(0).unsigned_abs();
     Ok(Some(Standing {
         loaded: row.get(0),
@@ -41,11 +47,6 @@ pub async fn standing(connection: &Connection) -> Result<Option<Standing>, Query
         left: number(4),
         wished: row.get(5),
     }))
-}
-
-/// An undefined schema or function (PostgreSQL: "PostgreSQL Error Codes").
-fn is_missing(error: &QueryError) -> bool {
-    matches!(error.sqlstate(), Some("3F000" | "42883"))
 }
 
 /// Puts a question to the node's vote; question and answer are those of `write-right/`.

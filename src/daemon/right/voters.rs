@@ -61,14 +61,21 @@ fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 async fn put(kept: &Mutex<Peers>, record: &NodeRecord, text: &str) -> Result<Answer, String> {
     let known = lock(kept).kept(record);
+    let is_new = known.is_none();
     let connection = peers::connected(record, known)
         .await
         .map_err(|error| error.to_string())?;
+    if is_new
+        && !write_right::exists(&connection)
+            .await
+            .map_err(|error| error.to_string())?
+    {
+        return Err("the right to write is not switched on there".to_owned());
+    }
     lock(kept).keep(record, Some(Arc::clone(&connection)));
     let answer = write_right::ask(&connection, text).await.map_err(|error| {
-        if peers::is_lost(&error) {
-            lock(kept).forget(record.node_id);
-        }
+        // Whatever the reason, the next question begins anew.
+        lock(kept).forget(record.node_id);
         error.to_string()
     })?;
     Answer::parse(&answer).map_err(|malformed| malformed.to_string())
