@@ -265,9 +265,8 @@ impl Turn<'_> {
             list,
         };
         let mut whom = proposal.list.everybody();
-        if self.rules.hold(Safety::ForceBars) {
-            whom.extend(&proposal.list.given_up);
-        }
+        // Those who were given up are told so as soon as they are there again, before they find each other.
+        whom.extend(&proposal.list.given_up);
         let attempt = self.ask(whom, Request::Accept(proposal.clone()), self.worth());
         Renewal {
             attempt,

@@ -323,6 +323,12 @@ impl World {
         if loss != Default::default() {
             host.released.clear();
         }
+        // Its daemon asks it at once; what is not believed is marked then.
+        let (record, _, mark) = answer_under(rules, &record, clock, &Request::Status);
+        if mark {
+            host.durable = Some(record.durable_text());
+            host.durable_on_disk.clone_from(&host.durable);
+        }
         host.lost = record.durable.is_none();
         host.volatile = Some(record.volatile_text());
         host.server_frozen = 0;

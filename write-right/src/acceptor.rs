@@ -3,6 +3,7 @@
 use crate::message::{Answer, Known, Proposal, Purpose, Request, Verdict};
 use crate::record::{Durable, Record};
 use crate::safety::{Rules, Safety};
+use crate::text::checksum;
 use crate::{Ballot, LONGEST_LEASE, PLAUSIBLE_JUMP, VoterList};
 
 /// Answers a question: the record afterwards, the answer, and whether the record's durable part must be on disk before
@@ -36,7 +37,12 @@ pub fn answer_under(rules: Rules, record: &Record, now: u64, request: &Request) 
         silent: after.volatile.silent_until.saturating_sub(now),
         loss: after.durable.is_none().then(|| after.loss_stamp()),
     };
-    (after, answer, changed && rules.hold(Safety::DurableBeforeAnswer))
+    let mark = std::mem::take(&mut after.disbelieved);
+    (
+        after,
+        answer,
+        mark || (changed && rules.hold(Safety::DurableBeforeAnswer)),
+    )
 }
 
 struct Voter {
@@ -181,7 +187,13 @@ impl Voter {
     }
 
     fn begin(&mut self, known: Known) {
-        self.record.durable = Some(Durable { changes: 0, known });
+        let begun = checksum(&self.record.loss_stamp()).max(1);
+        self.record.volatile.begun = begun;
+        self.record.durable = Some(Durable {
+            begun,
+            changes: 0,
+            known,
+        });
     }
 
     /// What is known; only after [`Voter::may_vote`].

@@ -20,6 +20,7 @@
 //!
 //! ask(text), under one lock for all sessions:
 //!   let request = Request::parse(text)?;
+//!   // also when nothing is known: a durable text that is not believed is replaced by one that says so
 //!   let (record, answer, durable_first) = acceptor::answer(&record, now, &request);
 //!   if durable_first { write record.durable_text() whole, fsync file and folder; on failure: keep the old record, error }
 //!   write record.volatile_text() if it changed

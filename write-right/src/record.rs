@@ -18,11 +18,16 @@ pub struct Record {
     pub durable: Option<Durable>,
     /// Kept across the server's restart and lost with the host's.
     pub volatile: Volatile,
+    /// Whether a durable text was found and not believed: the next answer has it replaced, whatever is asked. Otherwise a
+    /// restart of the host, after which there is nothing left to compare it with, would make it believed.
+    pub disbelieved: bool,
 }
 
 /// The durable part: changes rarely, and never without being on disk before the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Durable {
+    /// Names its beginning, when it was founded or relearnt: a copy from before a loss has another one. Not zero.
+    pub begun: u32,
     /// One higher with each change.
     pub changes: u64,
     /// What it says.
@@ -32,6 +37,8 @@ pub struct Durable {
 /// The volatile part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Volatile {
+    /// [`Durable::begun`] of the durable part that it belongs to; zero: that is lost.
+    pub begun: u32,
     /// How often the durable part was changed: one with fewer changes is an earlier state.
     pub changes: u64,
     /// The end of the accepted lease on the voter's own clock; zero: it was released, or there was none.
@@ -72,14 +79,15 @@ impl Record {
             read_volatile(rules, &identity, text, now)
         });
         let known = known.map_err(|why| loss.volatile = Some(why)).ok();
+        let marked = durable.is_none_or(|text| read(text, "lost").is_ok());
         let durable = durable.map_or(Err("there is none".to_owned()), |text| {
-            let at_least = known.as_ref().map_or(0, |known| known.volatile.changes);
-            read_durable(rules, &identity, text, at_least)
+            read_durable(rules, &identity, text, known.as_ref())
         });
         let durable = durable.map_err(|why| loss.durable = Some(why)).ok();
         // The silence for the same loss was begun before.
-        let newly_lost = durable.is_none() && !known.as_ref().is_some_and(|known| known.lost);
-        let mut now_known = known.map_or(Volatile::default(), |known| known.volatile);
+        let newly_lost = durable.is_none() && known.is_none_or(|known| known.begun != 0);
+        let mut now_known = known.unwrap_or_default();
+        now_known.begun = durable.as_ref().map_or(0, |durable| durable.begun);
         if loss.volatile.is_some() || newly_lost {
             now_known.silent_until = now.saturating_add(SILENCE);
         }
@@ -87,6 +95,7 @@ impl Record {
             now_known.changes = now_known.changes.max(durable.changes);
         }
         let record = Record {
+            disbelieved: durable.is_none() && !marked,
             identity,
             durable,
             volatile: now_known,
@@ -94,14 +103,14 @@ impl Record {
         (record, loss)
     }
 
-    /// The text for the durable file.
-    ///
-    /// # Panics
-    /// If there is no durable part; an answer never asks for one to be made durable then.
+    /// The text for the durable file. Without a durable part it says that it is lost.
     pub fn durable_text(&self) -> String {
-        let durable = self.durable.as_ref().expect("a durable part");
+        let Some(durable) = &self.durable else {
+            return with_checksum(self.head("lost"));
+        };
         let mut text = self.head("durable");
-        let _ = write!(text, "changes={}\n{}\n", durable.changes, durable.known);
+        let Durable { begun, changes, known } = durable;
+        let _ = write!(text, "begun={begun}\nchanges={changes}\n{known}\n");
         with_checksum(text)
     }
 
@@ -110,11 +119,8 @@ impl Record {
         let mut text = self.head("volatile");
         let _ = writeln!(
             text,
-            "changes={}\nlost={}\nlease_end={}\nsilent_until={}",
-            self.volatile.changes,
-            u8::from(self.durable.is_none()),
-            self.volatile.lease_end,
-            self.volatile.silent_until,
+            "begun={}\nchanges={}\nlease_end={}\nsilent_until={}",
+            self.volatile.begun, self.volatile.changes, self.volatile.lease_end, self.volatile.silent_until,
         );
         with_checksum(text)
     }
@@ -176,7 +182,10 @@ fn read<'a>(text: &'a str, kind: &str) -> Result<(Words<'a>, Identity), Malforme
     Ok((words, identity))
 }
 
-fn read_durable(rules: Rules, identity: &Identity, text: &str, at_least: u64) -> Result<Durable, String> {
+fn read_durable(rules: Rules, identity: &Identity, text: &str, other: Option<&Volatile>) -> Result<Durable, String> {
+    if read(text, "lost").is_ok() {
+        return Err("it was lost before, and is not relearnt yet".to_owned());
+    }
     let (words, found) = read(text, "durable").map_err(|malformed| malformed.to_string())?;
     let foreign = rules.hold(Safety::ForeignIsLost);
     if foreign && !found.is_of(identity) {
@@ -184,46 +193,43 @@ fn read_durable(rules: Rules, identity: &Identity, text: &str, at_least: u64) ->
     }
     let durable = (|| {
         Ok::<_, Malformed>(Durable {
+            begun: words.number("begun")?,
             changes: words.number("changes")?,
             known: Known::read(&words)?,
         })
     })();
     let durable = durable.map_err(|malformed| malformed.to_string())?;
-    if foreign && durable.changes < at_least {
-        let have = durable.changes;
-        return Err(format!(
-            "it is an earlier state: change {have}, where {at_least} were made"
-        ));
+    match other.filter(|_| foreign) {
+        Some(other) if other.begun != durable.begun => {
+            Err("it is a copy from before it was lost, or was just begun when the server ended".to_owned())
+        }
+        Some(other) if other.changes > durable.changes => Err(format!(
+            "it is an earlier state: change {}, where {} were made",
+            durable.changes, other.changes
+        )),
+        _ => Ok(durable),
     }
-    Ok(durable)
 }
 
-struct KnownVolatile {
-    volatile: Volatile,
-    lost: bool,
-}
-
-fn read_volatile(rules: Rules, identity: &Identity, text: &str, now: u64) -> Result<KnownVolatile, String> {
+fn read_volatile(rules: Rules, identity: &Identity, text: &str, now: u64) -> Result<Volatile, String> {
     let (words, found) = read(text, "volatile").map_err(|malformed| malformed.to_string())?;
     if rules.hold(Safety::SilentAfterLoss) && found != *identity {
         return Err(differs(&found, identity));
     }
-    let known = (|| {
-        Ok::<_, Malformed>(KnownVolatile {
-            volatile: Volatile {
-                changes: words.number("changes")?,
-                lease_end: words.number("lease_end")?,
-                silent_until: words.number("silent_until")?,
-            },
-            lost: words.number::<u8>("lost")? != 0,
+    let volatile = (|| {
+        Ok::<_, Malformed>(Volatile {
+            begun: words.number("begun")?,
+            changes: words.number("changes")?,
+            lease_end: words.number("lease_end")?,
+            silent_until: words.number("silent_until")?,
         })
     })();
-    let known = known.map_err(|malformed| malformed.to_string())?;
+    let volatile = volatile.map_err(|malformed| malformed.to_string())?;
     let latest = now.saturating_add(LONGEST_LEASE.max(SILENCE));
-    if known.volatile.lease_end > latest || known.volatile.silent_until > latest {
+    if volatile.lease_end > latest || volatile.silent_until > latest {
         return Err("it lies further ahead than this host's clock can have come".to_owned());
     }
-    Ok(known)
+    Ok(volatile)
 }
 
 fn differs(found: &Identity, now: &Identity) -> String {

@@ -75,8 +75,6 @@ rules! {
         "The server looks at its end again after the commit, before it answers the client.";
     PromotionChecksEnd = "promotion-checks-end",
         "The server looks at its end when its promotion begins.";
-    ForceBars = "force-bars",
-        "Those who were given up by force are told so by the new holder, and stop.";
 }
 
 /// The rules in force. Outside of tests: all of them.

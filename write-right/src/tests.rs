@@ -46,6 +46,7 @@ fn ask(record: &mut Record, now: u64, request: Request) -> (Verdict, bool) {
     let (after, said, durable) = answer(record, now, &request);
     assert_eq!(Answer::parse(&said.to_string()), Ok(said.clone()));
     assert!(durable || after.durable == record.durable);
+    assert!(!after.disbelieved);
     *record = after;
     (said.verdict, durable)
 }
@@ -207,6 +208,49 @@ fn a_foreign_damaged_or_earlier_record_is_none() {
     lost(load(identity(2), &durable.replace("epoch=1", "epoch=2")), "checksum");
     lost(load(identity(2), &durable[..durable.len() / 2]), "checksum");
     lost(load(identity(2), &earlier), "earlier");
+}
+
+#[test]
+fn what_was_not_believed_once_is_never_believed() {
+    let mut record = voter(2);
+    let earlier = record.durable_text();
+    ask(&mut record, 2_000, Request::Accept(proposal(ballot(1, 1), 1)));
+    let (mut restored, _) = Record::load(identity(2), Some(&earlier), Some(&record.volatile_text()), 3_000);
+    let (after, said, durable) = answer(&restored, 3_000, &Request::Status);
+    assert_eq!((said.known, durable), (None, true));
+    restored = after;
+    assert!(!answer(&restored, 3_000, &Request::Status).2, "once");
+    let mut restarted = identity(2);
+    restarted.boot = "0b2d5c4e-0000-4000-8000-000000000002".to_owned();
+    let (again, loss) = Record::load(restarted, Some(&restored.durable_text()), None, 100);
+    assert_eq!((again.durable, again.disbelieved), (None, false));
+    assert!(loss.durable.is_some_and(|why| why.contains("not relearnt")));
+}
+
+#[test]
+fn a_copy_from_before_a_loss_is_none() {
+    let mut record = voter(2);
+    for round in 1..9 {
+        ask(&mut record, 2_000, Request::Accept(proposal(ballot(round, 1), round)));
+    }
+    let before = record.durable_text();
+    let known = record.durable.clone().expect("a durable part").known;
+    // Both parts are lost, so that changes are counted anew.
+    let (mut record, _) = Record::load(identity(2), None, None, 3_000);
+    let (restored, _) = Record::load(identity(2), Some(&before), Some(&record.volatile_text()), 4_000);
+    assert_eq!(restored.durable, None, "while it is lost");
+    let loss = record.loss_stamp();
+    ask(&mut record, 40_000, Request::Relearn { loss, known });
+    let (kept, _) = Record::load(
+        identity(2),
+        Some(&record.durable_text()),
+        Some(&record.volatile_text()),
+        41_000,
+    );
+    assert_eq!(kept, record);
+    let (restored, loss) = Record::load(identity(2), Some(&before), Some(&record.volatile_text()), 41_000);
+    assert_eq!(restored.durable, None);
+    assert!(loss.durable.is_some_and(|why| why.contains("copy")));
 }
 
 #[test]
