@@ -191,7 +191,6 @@ impl Turn<'_> {
             && last.node != own
             // While it is held nobody else can have had it.
             && held.is_none()
-            && self.seen.force.is_none()
             && self.rules.hold(Safety::OvertakenStays)
         {
             let reason = format!("node {} had the right last, under ballot {last}", last.node);
