@@ -37,7 +37,7 @@ pub fn answer_under(rules: Rules, record: &Record, now: u64, request: &Request) 
         silent: after.volatile.silent_until.saturating_sub(now),
         loss: after.durable.is_none().then(|| after.loss_stamp()),
     };
-    let mark = std::mem::take(&mut after.disbelieved);
+    let mark = after.disbelieved.is_some();
     (
         after,
         answer,
@@ -189,6 +189,7 @@ impl Voter {
     fn begin(&mut self, known: Known) {
         let begun = checksum(&self.record.loss_stamp()).max(1);
         self.record.volatile.begun = begun;
+        self.record.disbelieved = None;
         self.record.durable = Some(Durable {
             begun,
             changes: 0,

@@ -18,9 +18,9 @@ pub struct Record {
     pub durable: Option<Durable>,
     /// Kept across the server's restart and lost with the host's.
     pub volatile: Volatile,
-    /// Whether a durable text was found and not believed: the next answer has it replaced, whatever is asked. Otherwise a
+    /// Why a durable text that was found is not believed: the next answer has it replaced, whatever is asked. Otherwise a
     /// restart of the host, after which there is nothing left to compare it with, would make it believed.
-    pub disbelieved: bool,
+    pub disbelieved: Option<String>,
 }
 
 /// The durable part: changes rarely, and never without being on disk before the answer.
@@ -79,7 +79,7 @@ impl Record {
             read_volatile(rules, &identity, text, now)
         });
         let known = known.map_err(|why| loss.volatile = Some(why)).ok();
-        let marked = durable.is_none_or(|text| read(text, "lost").is_ok());
+        let unmarked = durable.is_some_and(|text| read(text, "lost").is_err());
         let durable = durable.map_or(Err("there is none".to_owned()), |text| {
             read_durable(rules, &identity, text, known.as_ref())
         });
@@ -95,7 +95,7 @@ impl Record {
             now_known.changes = now_known.changes.max(durable.changes);
         }
         let record = Record {
-            disbelieved: durable.is_none() && !marked,
+            disbelieved: loss.durable.clone().filter(|_| unmarked),
             identity,
             durable,
             volatile: now_known,
@@ -103,10 +103,11 @@ impl Record {
         (record, loss)
     }
 
-    /// The text for the durable file. Without a durable part it says that it is lost.
+    /// The text for the durable file. Without a durable part it says that it is lost, and why.
     pub fn durable_text(&self) -> String {
         let Some(durable) = &self.durable else {
-            return with_checksum(self.head("lost"));
+            let why = self.disbelieved.as_deref().unwrap_or("there was none");
+            return with_checksum(format!("{}why={}\n", self.head("lost"), why.replace(' ', "_")));
         };
         let mut text = self.head("durable");
         let Durable { begun, changes, known } = durable;
@@ -183,8 +184,9 @@ fn read<'a>(text: &'a str, kind: &str) -> Result<(Words<'a>, Identity), Malforme
 }
 
 fn read_durable(rules: Rules, identity: &Identity, text: &str, other: Option<&Volatile>) -> Result<Durable, String> {
-    if read(text, "lost").is_ok() {
-        return Err("it was lost before, and is not relearnt yet".to_owned());
+    if let Ok((words, _)) = read(text, "lost") {
+        let why = words.get("why").unwrap_or_default().replace('_', " ");
+        return Err(format!("it is not relearnt yet; it was lost before: {why}"));
     }
     let (words, found) = read(text, "durable").map_err(|malformed| malformed.to_string())?;
     let foreign = rules.hold(Safety::ForeignIsLost);
