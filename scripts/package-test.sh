@@ -7,8 +7,8 @@
 #
 #   PACKAGE_TEST_FOLDER   where the releases and the packages are kept for the next time (default
 #                         /var/tmp/repmgr-oxide-package-test); what is complete there is not made again
-#   PACKAGE_TEST_PREVIOUS a commit of this repository, or a folder with a folder of packages for each suite, with which
-#                         the upgrade begins; without it, it begins with packages of this very source
+#   PACKAGE_TEST_PREVIOUS a commit of this repository, or a folder with a folder of packages for each suite, from which is
+#                         upgraded; without it, from packages of this very source with a lower version
 #   PACKAGE_TEST_CLEAN    yes: the folder is deleted at the end
 #   PACKAGE_PROFILE       dev is built faster than release
 #   DEBIAN_MIRROR         default: the one of debootstrap
@@ -241,9 +241,10 @@ test_suite() {
     local more=("$folder/next-$suite" "$folder/steps" "$folder/docs")
     local previous=${PACKAGE_TEST_PREVIOUS:+$PACKAGE_TEST_PREVIOUS/$suite}
     [ -z "$earlier" ] || previous=$folder/previous-$suite
+    [ -z "$previous" ] || more+=("$previous")
     forget "$layer"
     echo "== the init script"
-    in_root "$root" "$layer" own "bash /mnt/3/steps.sh $major" "${previous:-$this}" "${more[@]}"
+    in_root "$root" "$layer" own "bash /mnt/3/steps.sh $major" "$this" "${more[@]}"
     forget "$layer"
     if ! can_boot; then
         echo "== skipped: the units under systemd, which needs control groups (version 2)"
@@ -251,14 +252,14 @@ test_suite() {
         forget "$layer"
         return
     fi
-    under_systemd "steps.sh $major" "${previous:-$this}"
-    under_systemd "docs.sh /mnt/4/start.md" "$this" "bash /mnt/3/units.sh $major"
+    under_systemd "steps.sh $major"
+    under_systemd "docs.sh /mnt/4/start.md" "bash /mnt/3/units.sh $major"
 }
-# In test_suite: these steps in a fresh layer, with these packages as the first.
+# In test_suite: these steps in a fresh layer.
 under_systemd() {
     echo "== under systemd: ${1%% *}"
     in_root "$root" "$layer" own "apt-get install -y -qq --no-install-recommends systemd systemd-sysv dbus" >/dev/null 2>&1
-    in_booted_root "$root" "$layer" "bash /mnt/3/$1; ${3:-}" "$2" "${more[@]}"
+    in_booted_root "$root" "$layer" "bash /mnt/3/$1; ${2:-}" "$this" "${more[@]}"
     forget "$layer"
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What scripts/package-test.sh does in a clean Debian: the original is set up and replaced, upgraded, removed and purged.
-# /mnt/1 has the packages, /mnt/2 those of a higher version.
+# /mnt/1 has the packages, /mnt/2 those of a higher version, /mnt/5 perhaps those of an earlier source.
 #
 #   steps.sh MAJOR
 set -euo pipefail
@@ -148,6 +148,10 @@ ls /etc/rc2.d/S??repmgrd >/dev/null || fail "the service does not start with the
 eventually watches
 
 step "upgraded: the daemon is another, the cluster the same"
+if compgen -G '/mnt/5/*.deb' >/dev/null; then
+    apt install --allow-downgrades --reinstall /mnt/5/*.deb
+    eventually watches
+fi
 # The daemon of the standby, which would promote it.
 kill "$(other)"
 eventually other_ended
