@@ -11,6 +11,7 @@
 mod checks;
 mod enemies;
 mod host;
+#[path = "../simulation/random.rs"]
 mod random;
 mod world;
 

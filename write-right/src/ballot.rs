@@ -20,7 +20,11 @@ pub struct Ballot {
 }
 
 impl Ballot {
-    pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
+    /// The ballot that [`Display`](fmt::Display) wrote.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut parts = text.split('.');
         let ballot = (|| {
             Some(Ballot {

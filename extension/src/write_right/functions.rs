@@ -154,15 +154,8 @@ fn number(call: FunctionCallInfo, position: usize) -> Option<u64> {
 /// The ballot whose text is at `position`, `None` if NULL; raises a server error (22023) for another text.
 fn ballot(call: FunctionCallInfo, position: usize) -> Option<Ballot> {
     let text = String::from_utf8_lossy(text_argument(call, position)?);
-    let mut parts = text.split('.');
-    let ballot = (|| {
-        Some(Ballot {
-            round: parts.next()?.parse().ok()?,
-            node: parts.next()?.parse().ok()?,
-            incarnation: parts.next()?.parse().ok()?,
-        })
-    })();
-    if ballot.is_none() || parts.next().is_some() {
+    let ballot = Ballot::parse(&text);
+    if ballot.is_err() {
         raise(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             format!("\"{text}\" is not a ballot: a round, a node and an incarnation with dots between them"),
@@ -170,7 +163,7 @@ fn ballot(call: FunctionCallInfo, position: usize) -> Option<Ballot> {
             "",
         );
     }
-    ballot
+    ballot.ok()
 }
 
 fn bigint(number: u64) -> Datum {
