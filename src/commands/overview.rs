@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::commands::connecting::unanswered;
-use crate::commands::{ColumnFormat, Options};
+use crate::commands::{ColumnFormat, Context, Options};
+use crate::config::WriteRight;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::metadata::Attachment;
@@ -14,7 +15,7 @@ use crate::metadata::{NodeRecord, nodes};
 use crate::output::{self, CheckStatus};
 use crate::postgres::{Connection, Deadlines};
 use crate::survey::{self, Attached, Observation, Reachability, Subject, Verdict};
-use crate::types::RecoveryState;
+use crate::types::{NodeId, RecoveryState};
 
 /// A node that answers, answers at once; one that hangs must not hold up the table.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
@@ -47,11 +48,15 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// Asks all nodes that `connection` has records of.
-    pub async fn ask(connection: Connection, subject: Subject, reasons: bool) -> Result<Overview> {
+    /// Asks all nodes that `connection` has records of; for the right to write only where it is configured.
+    pub async fn ask(context: &Context, connection: Connection, daemons: bool) -> Result<Overview> {
         let records = records(&connection).await?;
+        let subject = Subject {
+            daemons,
+            right: context.config.write_right != WriteRight::Off,
+        };
         let observations = survey::probe(records, Some(connection), subject, deadlines()).await;
-        Ok(Overview::judge(observations, reasons))
+        Ok(Overview::judge(observations, context.options.verbose))
     }
 
     /// Judges what was seen.
@@ -153,6 +158,57 @@ pub fn first_cells(node: &Observation, verdict: &Verdict) -> Vec<String> {
     ]
 }
 
+impl Overview {
+    /// The titles of [`Overview::right_cells`]; none where the right to write is not switched on.
+    pub fn right_titles(&self) -> &'static [&'static str] {
+        match self.nodes.iter().any(|(node, _)| node.right.is_some()) {
+            true => &["Holder", "Epoch", "Lease left"],
+            false => &[],
+        }
+    }
+
+    /// Who holds the right to write, in which epoch and for how long, as this node sees it.
+    pub fn right_cells(&self, node: &Observation) -> Vec<String> {
+        if self.right_titles().is_empty() {
+            return Vec::new();
+        }
+        let Some(right) = &node.right else {
+            return vec!["?".to_owned(); 3];
+        };
+        let name = |id: NodeId| {
+            let found = self.nodes.iter().find(|(node, _)| node.record.node_id == id);
+            found.map_or_else(|| id.to_string(), |(node, _)| node.record.node_name.clone())
+        };
+        let left = match right.voter.as_str() {
+            "voting" if right.lease_left > 0 => seconds(right.lease_left),
+            "voting" => "-".to_owned(),
+            // Why it does not vote.
+            other => other.to_owned(),
+        };
+        let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        vec![
+            or_dash(right.holder.map(name)),
+            or_dash(right.epoch.map(|epoch| epoch.to_string())),
+            left,
+        ]
+    }
+}
+
+/// Milliseconds as people read them.
+pub fn seconds(milliseconds: u64) -> String {
+    format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
+}
+
+/// The right to write as a node sees it, in JSON.
+#[derive(Debug, Serialize)]
+struct RightJson {
+    holder: Option<i32>,
+    epoch: Option<u64>,
+    lease_left_ms: u64,
+    own_left_ms: u64,
+    vote: String,
+}
+
 /// A node in JSON.
 #[derive(Debug, Serialize)]
 struct NodeJson {
@@ -173,6 +229,7 @@ struct NodeJson {
     status: &'static str,
     issues: Vec<String>,
     ok: bool,
+    write_right: Option<RightJson>,
 }
 
 impl NodeJson {
@@ -215,6 +272,13 @@ impl NodeJson {
             status: verdict.status.trim_start(),
             issues: verdict.warnings.clone(),
             ok: verdict.is_good(),
+            write_right: node.right.as_ref().map(|right| RightJson {
+                holder: right.holder.map(|id| id.0),
+                epoch: right.epoch,
+                lease_left_ms: right.lease_left,
+                own_left_ms: right.own_left,
+                vote: right.voter.clone(),
+            }),
         }
     }
 }
@@ -224,8 +288,9 @@ pub mod samples {
     //! A cluster in which much is wrong.
 
     use super::*;
+    use crate::metadata::write_right::Vote;
     use crate::survey::{DaemonState, OwnRecord};
-    use crate::types::{NodeId, NodeType, TimelineId};
+    use crate::types::{NodeType, TimelineId};
 
     fn node(id: i32, node_type: NodeType, upstream: Option<i32>) -> Observation {
         Observation {
@@ -264,6 +329,7 @@ pub mod samples {
                 upstream_last_seen: upstream.map(|_| 1),
                 library: Some(true),
             },
+            right: None,
         }
     }
 
@@ -282,6 +348,22 @@ pub mod samples {
         let mut detached = node(2, NodeType::Standby, Some(1));
         detached.attached = Attached::Asked(Attachment::Detached);
         Overview::judge(vec![node(1, NodeType::Primary, None), detached], false)
+    }
+
+    /// Like [`good`], with the right to write: held by the primary, lost by the witness.
+    pub fn guarded() -> Overview {
+        let mut overview = good();
+        for (at, (node, _)) in overview.nodes.iter_mut().enumerate() {
+            let lost = node.record.node_type == NodeType::Witness;
+            node.right = Some(Vote {
+                voter: if lost { "lost" } else { "voting" }.to_owned(),
+                holder: (!lost).then_some(NodeId(1)),
+                epoch: (!lost).then_some(3),
+                lease_left: if lost { 0 } else { 4210 },
+                own_left: if at == 0 { 3190 } else { 0 },
+            });
+        }
+        overview
     }
 
     /// A standby that is down, one that is detached, one whose daemon is paused.

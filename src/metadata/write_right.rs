@@ -2,6 +2,7 @@
 //! node's vote. Answers for the calls; what is asked and decided is in `write_right`.
 
 use crate::postgres::{Connection, QueryError};
+use crate::types::NodeId;
 
 /// The name of the extension.
 pub const EXTENSION: &str = "repmgr_write_right";
@@ -21,6 +22,39 @@ pub struct Standing {
     pub left: u64,
     /// Somebody who is about to promote this server waits for its daemon to acquire the right.
     pub wished: bool,
+}
+
+/// What one server says of the right, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vote {
+    /// `voting`; `silent` or `lost` while it may have forgotten something; `none` if it was never asked.
+    pub voter: String,
+    /// Who had the right last, as far as it knows.
+    pub holder: Option<NodeId>,
+    /// In which epoch.
+    pub epoch: Option<u64>,
+    /// What is left of the lease that it granted, in milliseconds.
+    pub lease_left: u64,
+    /// What is left of its own server's right, in milliseconds.
+    pub own_left: u64,
+}
+
+/// What the server says of the right; `None` if the extension is not there.
+pub async fn vote(connection: &Connection) -> Result<Option<Vote>, QueryError> {
+    if !exists(connection).await? {
+        return Ok(None);
+    }
+    let sql = "SELECT voter, holder, epoch, coalesce(lease_remaining_ms, 0), coalesce(remaining_ms, 0) \
+               FROM repmgr_write_right.status()";
+    let row = connection.query_one(sql, &[]).await?;
+    let number = |column: usize| row.get::<_, i64>(column).max(0).unsigned_abs();
+    Ok(Some(Vote {
+        voter: row.get(0),
+        holder: row.get::<_, Option<i32>>(1).map(NodeId),
+        epoch: row.get::<_, Option<i64>>(2).map(|epoch| epoch.max(0).unsigned_abs()),
+        lease_left: number(3),
+        own_left: number(4),
+    }))
 }
 
 /// Whether the extension is there. Asked first, as a call of what is missing is an error in the server's log.

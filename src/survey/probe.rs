@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::connect;
 use crate::conninfo::Conninfo;
-use crate::metadata::{Attachment, Means, NodeRecord, attachment, functions, means, nodes};
+use crate::metadata::{Attachment, Means, NodeRecord, attachment, functions, means, nodes, write_right};
 use crate::postgres::{ConnectError, ConnectFailure, Connection, Deadlines};
 use crate::types::{NodeId, NodeType, RecoveryState, TimelineId};
 
@@ -95,15 +95,17 @@ pub struct Observation {
     pub attached: Attached,
     /// What it says of its daemon; only if asked for.
     pub daemon: DaemonState,
+    /// What it says of the right to write; only if asked for, and where that is switched on.
+    pub right: Option<write_right::Vote>,
 }
 
-/// What is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
-    /// The servers.
-    Servers,
-    /// The servers and their daemons.
-    Daemons,
+/// What is wanted beside what the servers say of themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// How their daemons are.
+    pub daemons: bool,
+    /// How the right to write stands.
+    pub right: bool,
 }
 
 /// Asks all nodes; the answers come in the order of the records. If `open` is a
@@ -156,17 +158,19 @@ fn unreachable(record: NodeRecord, reachability: Reachability) -> Observation {
         replay_paused: false,
         attached: Attached::NotAsked,
         daemon: DaemonState::default(),
+        right: None,
     }
 }
 
 /// A question without an answer leaves "not known" behind; the verdict says so. All are asked in one go.
 async fn ask(record: NodeRecord, connection: &Connection, subject: Subject) -> Observation {
-    let (recovery, own, timeline, replay_paused, daemon) = tokio::join!(
+    let (recovery, own, timeline, replay_paused, daemon, right) = tokio::join!(
         connection.recovery_state(),
         nodes::by_id(connection, record.node_id),
         connection.checkpoint_timeline(),
         replay_is_paused(connection),
         daemon_state(connection, subject),
+        right(connection, subject),
     );
     Observation {
         reachability: Reachability::Up,
@@ -179,12 +183,20 @@ async fn ask(record: NodeRecord, connection: &Connection, subject: Subject) -> O
         replay_paused,
         attached: Attached::NotAsked,
         daemon,
+        right,
         record,
     }
 }
 
+async fn right(connection: &Connection, subject: Subject) -> Option<write_right::Vote> {
+    if !subject.right {
+        return None;
+    }
+    write_right::vote(connection).await.ok().flatten()
+}
+
 async fn daemon_state(connection: &Connection, subject: Subject) -> DaemonState {
-    if subject == Subject::Servers {
+    if !subject.daemons {
         return DaemonState::default();
     }
     let library = means::of(connection).await.ok().map(|means| means == Means::Library);

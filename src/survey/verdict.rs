@@ -204,6 +204,7 @@ mod tests {
             timeline: Some(TimelineId(1)),
             replay_paused: false,
             daemon: DaemonState::default(),
+            right: None,
             record,
         }
     }

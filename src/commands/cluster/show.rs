@@ -7,14 +7,14 @@ use crate::commands::{ColumnFormat, Context, connecting};
 use crate::error::Result;
 use crate::exit_code::ExitCode;
 use crate::output::{self, Colour, Table};
-use crate::survey::{Observation, Reachability, Subject, Verdict};
+use crate::survey::{Observation, Reachability, Verdict};
 use crate::types::{NodeType, RecoveryState};
 
 /// Runs the verb. Any problem of any node gives [`ExitCode::NodeStatus`], also if it is not shown.
 pub async fn run(context: &Context) -> Result<ExitCode> {
     let options = &context.options;
     let connection = connecting::local_or_source(context).await?;
-    let overview = Overview::ask(connection, Subject::Servers, options.verbose).await?;
+    let overview = Overview::ask(context, connection, false).await?;
     let result = match options.format {
         ColumnFormat::Text => table(&overview, options.compact, output::coloured()),
         ColumnFormat::Csv => csv(&overview),
@@ -41,10 +41,14 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
 
 fn table(overview: &Overview, compact: bool, coloured: bool) -> String {
     let mut titles = vec!["ID", "Name", "Role", "Status", "Upstream", "Location"];
-    if compact {
-        titles.extend(["Prio.", "TLI"]);
+    titles.extend(if compact {
+        ["Prio.", "TLI"]
     } else {
-        titles.extend(["Priority", "Timeline", "Connection string"]);
+        ["Priority", "Timeline"]
+    });
+    titles.extend(overview.right_titles());
+    if !compact {
+        titles.push("Connection string");
     }
     let mut table = Table::new(titles).with_trailing_blank(compact);
     for (node, verdict) in &overview.nodes {
@@ -57,6 +61,7 @@ fn table(overview: &Overview, compact: bool, coloured: bool) -> String {
         };
         let mut row = first_cells(node, verdict);
         row.extend([record.location.clone(), record.priority.to_string(), timeline]);
+        row.extend(overview.right_cells(node));
         if !compact {
             row.push(crate::conninfo::redact(&record.conninfo));
         }
@@ -107,7 +112,7 @@ fn json(overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::overview::samples::{bad, documented, good};
+    use crate::commands::overview::samples::{bad, documented, good, guarded};
 
     #[test]
     fn text() {
@@ -134,6 +139,19 @@ mod tests {
          3  | node3 | standby |   running     | ! node1  | default  | 100   | 1   
          5  | node5 | standby |   running     | node1    | default  | 100   | ?
         ");
+    }
+
+    #[test]
+    fn the_right_to_write_is_shown_where_it_is_switched_on() {
+        let text = table(&guarded(), true, false);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for expected in ["| Holder | Epoch | Lease left", "| node1 | 3 | 4.2 s", "| - | - | lost"] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        assert!(!table(&good(), true, false).contains("Lease"));
+        assert_eq!(csv(&guarded()), csv(&good()));
+        assert!(json(&guarded()).contains("\"lease_left_ms\": 4210"));
+        assert!(json(&good()).contains("\"write_right\": null"));
     }
 
     #[test]

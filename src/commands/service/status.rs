@@ -7,14 +7,14 @@ use crate::commands::{ColumnFormat, Context, connecting};
 use crate::error::Result;
 use crate::exit_code::ExitCode;
 use crate::output::{self, CheckStatus, Table};
-use crate::survey::{Observation, Reachability, Subject};
+use crate::survey::{Observation, Reachability};
 use crate::types::{NodeType, RecoveryState};
 
 /// Runs the verb. Problems of nodes are shown and do not change the exit code.
 pub async fn run(context: &Context) -> Result<ExitCode> {
     let options = &context.options;
     let connection = connecting::local(context).await?;
-    let overview = Overview::ask(connection, Subject::Daemons, options.verbose).await?;
+    let overview = Overview::ask(context, connection, true).await?;
     let result = match options.format {
         ColumnFormat::Text => table(&overview, options.compact, options.detail),
         ColumnFormat::Csv => overview.nodes.iter().map(|(node, _)| csv(node)).collect(),
@@ -76,6 +76,7 @@ fn table(overview: &Overview, compact: bool, detail: bool) -> String {
     }
     titles.extend(["repmgrd", "PID", "Paused?"]);
     titles.push(if compact { "Upstr. last" } else { "Upstream last seen" });
+    titles.extend(overview.right_titles());
     let mut table = Table::new(titles).with_trailing_blank(true);
     for (node, verdict) in &overview.nodes {
         let record = &node.record;
@@ -84,6 +85,7 @@ fn table(overview: &Overview, compact: bool, detail: bool) -> String {
             row.extend([record.location.clone(), record.priority.to_string()]);
         }
         row.extend(daemon_cells(node, compact));
+        row.extend(overview.right_cells(node));
         table.push(row);
     }
     table.render()
@@ -162,7 +164,7 @@ fn json(overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::overview::samples::{bad, documented, good};
+    use crate::commands::overview::samples::{bad, documented, good, guarded};
 
     #[test]
     fn text() {
@@ -208,6 +210,16 @@ mod tests {
         node.daemon.upstream_last_seen = Some(7);
         assert_eq!(csv(&node), "1,node1,primary,1,1,101,0,100,-1,default\n");
         assert_eq!(daemon_cells(&node, false)[3], "n/a");
+    }
+
+    #[test]
+    fn the_right_to_write_is_shown_where_it_is_switched_on() {
+        let text = table(&guarded(), true, false);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for expected in ["| Holder | Epoch | Lease left", "| node1 | 3 | 4.2 s", "| - | - | lost"] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        assert!(!table(&good(), true, false).contains("Lease"));
     }
 
     #[test]

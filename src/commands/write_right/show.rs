@@ -63,11 +63,7 @@ impl Row {
     }
 
     fn cells(&self) -> Vec<String> {
-        let seconds = |left: Option<u64>| {
-            left.map_or("-".to_owned(), |left| {
-                format!("{}.{} s", left / 1000, left % 1000 / 100)
-            })
-        };
+        let seconds = |left: Option<u64>| left.map_or("-".to_owned(), overview::seconds);
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let required = self
             .required

@@ -36,7 +36,11 @@ pub struct Daemons {
 
 /// Asks all nodes; nothing is judged yet.
 pub async fn ask(nodes: Vec<NodeRecord>) -> Vec<Observation> {
-    survey::probe(nodes, None, Subject::Daemons, DEADLINES).await
+    let subject = Subject {
+        daemons: true,
+        ..Subject::default()
+    };
+    survey::probe(nodes, None, subject, DEADLINES).await
 }
 
 /// Judges what the nodes said. What an earlier, killed switchover paused counts as not paused.
@@ -179,6 +183,7 @@ mod tests {
 
     fn seen(id: i32, running: bool, paused: bool) -> Observation {
         Observation {
+            right: None,
             record: NodeRecord {
                 node_id: NodeId(id),
                 upstream_node_id: None,
