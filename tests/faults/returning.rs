@@ -105,6 +105,13 @@ fn killed(story: &mut Story) {
     story.node(1).server.kill();
 }
 
+/// Killed, and the witness has given it up: what comes back while the witness still counts its attempts was never lost to it.
+fn killed_for_all(story: &mut Story) {
+    let before = story.logged(4, "rule \"witness-waits\"");
+    killed(story);
+    story.wait_logged(4, "rule \"witness-waits\"", before);
+}
+
 fn during_the_attempts(story: &mut Story) {
     let before = story.logged(2, "rule \"upstream-lost\"");
     killed(story);
@@ -136,7 +143,7 @@ fn before_the_promotion(story: &mut Story) {
 
 fn after_the_promotion(story: &mut Story) {
     story.close(2, Gate::AfterPromotion);
-    killed(story);
+    killed_for_all(story);
     story.reached(2, Gate::AfterPromotion);
     story.node(1).server.start();
     story.open(2, Gate::AfterPromotion);
@@ -145,7 +152,7 @@ fn after_the_promotion(story: &mut Story) {
 
 fn before_a_standby_follows(story: &mut Story) {
     story.close(3, Gate::BeforeFollowing);
-    killed(story);
+    killed_for_all(story);
     story.reached(3, Gate::BeforeFollowing);
     story.node(1).server.start();
     story.open(3, Gate::BeforeFollowing);
@@ -154,7 +161,7 @@ fn before_a_standby_follows(story: &mut Story) {
 
 fn feeds_a_standby(story: &mut Story) {
     story.close(3, Gate::BeforeFollowing);
-    killed(story);
+    killed_for_all(story);
     story.reached(3, Gate::BeforeFollowing);
     let promoted_at = story.ask(2, "SELECT pg_current_wal_lsn()").expect("a position");
     story.node(1).server.start();
@@ -177,7 +184,7 @@ fn feeds_a_standby(story: &mut Story) {
 
 fn after_a_standby_follows(story: &mut Story) {
     story.close(3, Gate::AfterFollowing);
-    killed(story);
+    killed_for_all(story);
     story.reached(3, Gate::AfterFollowing);
     story.node(1).server.start();
     story.open(3, Gate::AfterFollowing);
