@@ -19,7 +19,8 @@ pub struct Observation {
     /// as it is wanted. `None`: those known already stay.
     pub payload: Option<(u32, Vec<NodeId>)>,
     /// Nodes that a person gives up, the majority being lost for good; until [`super::Action::Forced`] comes. Needs
-    /// [`Want::Take`] or [`Want::Keep`]; also by force the latter holds only if nobody else had the right since.
+    /// [`Want::Take`] or [`Want::Keep`]; also by force the latter holds only if nobody who is left knows that another node had
+    /// the right since.
     pub force: Option<Vec<NodeId>>,
     /// The own server.
     pub server: Server,

@@ -3,6 +3,7 @@
 use repmgr::write_right::{Action, Rule, State};
 use repmgr_write_right::{Record, Request, Verdict, VoterList};
 
+use crate::host::Role;
 use crate::world::World;
 
 /// What the invariants had to hold.
@@ -165,6 +166,10 @@ pub fn after_turn(world: &mut World, node: usize, before: &State, rule: Rule, ac
             Action::VotersChanged { .. } => list_counts(world, &state.list, false),
             Action::Forced { .. } => {
                 world.premise("6: a forced voter list counted");
+                if world.hosts[node].role == Role::Primary {
+                    // By a person's order: nobody who is left knows that it was overtaken, if it was.
+                    world.primary = node;
+                }
                 // What only those knew who were given up is lost with them.
                 world.chosen_payload = state.held.as_ref().map(|held| held.payload.clone()).unwrap_or_default();
                 list_counts(world, &state.list, true);
