@@ -5,16 +5,16 @@
 //! ```text
 //! commands, daemon
 //!   operations, survey
-//!     failover, write_right (pure), instance, remote, events
+//!     failover, write_right, returning (pure), instance, remote, events
 //!       metadata
 //!         postgres
 //!           conninfo, config, output
 //!             types, error, exit_code, log, process, placeholders, nearest
 //! ```
 //!
-//! Never upwards; `commands` and `daemon` do not know each other. `failover`
-//! and `write_right` have no clock, no socket, no file and no async: that is
-//! what makes it possible to simulate them.
+//! Never upwards; `commands` and `daemon` do not know each other. `failover`,
+//! `write_right` and `returning` have no clock, no socket, no file and no async:
+//! that is what makes it possible to simulate them.
 
 pub mod commands;
 pub mod config;
@@ -34,6 +34,7 @@ pub mod placeholders;
 pub mod postgres;
 pub mod process;
 pub mod remote;
+pub mod returning;
 pub mod survey;
 pub mod types;
 pub mod write_right;

@@ -11,6 +11,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("survey", 5),
     ("failover", 4),
     ("write_right", 4),
+    ("returning", 4),
     ("instance", 4),
     ("remote", 4),
     ("events", 4),
@@ -31,7 +32,7 @@ const HEIGHTS: &[(&str, u32)] = &[
 const STRANGERS: &[(&str, &str)] = &[("commands", "daemon"), ("daemon", "commands")];
 
 /// The rooms that decide.
-const PURE_ROOMS: &[&str] = &["failover", "write_right"];
+const PURE_ROOMS: &[&str] = &["failover", "write_right", "returning"];
 
 /// They may know nothing that touches the world.
 const PURE: &[&str] = &[

@@ -24,7 +24,7 @@ pub use manual::{chapter, sample};
 pub use manual_page::manual_page;
 pub use numbers::check_delay;
 pub use parameters::{
-    Config, ConnectionCheckType, FailoverMode, Kind, PARAMETERS, Parameter, Reload, ReplicationType, TablespaceMapping,
+    Config, ConnectionCheckType, FailoverMode, Kind, PARAMETERS, Parameter, Rejoin, Reload, ReplicationType, TablespaceMapping,
     WriteRight, parameter,
 };
 pub use reload::{Change, Changes, compare};

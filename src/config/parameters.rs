@@ -58,6 +58,19 @@ pub enum WriteRight {
     Majority,
 }
 
+/// How far a former primary that another node has overtaken may go by itself; each word allows those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rejoin {
+    /// It is stopped, and a person makes it a standby.
+    Manual,
+    /// It becomes a standby where that discards nothing.
+    Follow,
+    /// It is rewound with pg_rewind.
+    Rewind,
+    /// It is cloned again where a rewind does not help.
+    Clone,
+}
+
 /// Where a tablespace of the source goes on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablespaceMapping {
@@ -283,6 +296,8 @@ parameters! {
     "Write right" {
         write_right: WriteRight = WriteRight::Off, Unused, "majority: a primary may commit only while a majority of the registered nodes grants it the right to; off: it may always. The same on all nodes.";
         write_right_duration: Duration = s(5), Reported, min 2, finest 2000, "Seconds that the right lasts without being renewed, 2 to 30; it is renewed three times in that time.";
+        rejoin: Rejoin = Rejoin::Manual, Reported, "How far a former primary that was overtaken may go by itself to become a standby: manual, follow, rewind (pg_rewind) or clone; each allows those before it. Needs write_right.";
+        rejoin_keep: bool = true, Reported, "Put aside what a former primary discards, beside its data directory.";
     }
     "Events" {
         event_notification_command: String = String::new(), Reported, "What is run at each event: %n %e %s %t %d %a %c %p.";

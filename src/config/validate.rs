@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::include::Place;
-use super::parameters::{Config, FailoverMode};
+use super::parameters::{Config, FailoverMode, Rejoin, WriteRight};
 use crate::conninfo::Conninfo;
 use crate::types::NodeType;
 
@@ -70,6 +70,14 @@ pub(super) fn problems(config: &Config, provided: &Provided) -> Vec<String> {
             config.write_right_duration.as_secs_f64(),
             LONGEST_RIGHT.as_secs(),
             place(&["write_right_duration"])
+        ));
+    }
+
+    if config.rejoin != Rejoin::Manual && config.write_right == WriteRight::Off {
+        problems.push(format!(
+            "\"rejoin\" needs \"write_right\": without it nobody knows whose commits were acknowledged, and \
+             \"rejoin\" must be \"manual\"{}",
+            place(&["rejoin"])
         ));
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::numbers::check_delay;
 use super::parameters::{
-    ConnectionCheckType, FailoverMode, Kind, Parameter, ReplicationType, TablespaceMapping, WriteRight,
+    ConnectionCheckType, FailoverMode, Kind, Parameter, Rejoin, ReplicationType, TablespaceMapping, WriteRight,
 };
 
 /// A type that a parameter can have.
@@ -118,6 +118,31 @@ impl Value for WriteRight {
             WriteRight::Off => "off".to_owned(),
             WriteRight::Majority => "majority".to_owned(),
         }
+    }
+}
+
+impl Value for Rejoin {
+    const KIND: Kind = Kind::OneOf(&["manual", "follow", "rewind", "clone"]);
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        let words = [
+            ("manual", Rejoin::Manual),
+            ("follow", Rejoin::Follow),
+            ("rewind", Rejoin::Rewind),
+            ("clone", Rejoin::Clone),
+        ];
+        *self = one_of(text, false, &words)?;
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        let word = match self {
+            Rejoin::Manual => "manual",
+            Rejoin::Follow => "follow",
+            Rejoin::Rewind => "rewind",
+            Rejoin::Clone => "clone",
+        };
+        word.to_owned()
     }
 }
 
