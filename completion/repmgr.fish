@@ -677,6 +677,7 @@ child_nodes_disconnect_command\t''
 write_right_acquired\t''
 write_right_renewal_failed\t''
 write_right_lapsed\t''
+write_right_server_stopped\t''
 write_right_released\t''"
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -l limit -d 'How many events to show; 20 by default.' -r -f
 complete -c repmgr -n "__fish_repmgr_using_subcommand cluster; and __fish_seen_subcommand_from event" -s f -l config-file -d 'The configuration file.' -r -F

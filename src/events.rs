@@ -83,6 +83,7 @@ events! {
         WriteRightAcquired = "write_right_acquired", "primary", "This node holds the right to write, in a new epoch; `%p` is who had it before.";
         WriteRightRenewalFailed = "write_right_renewal_failed", "primary", "A renewal found no majority; the right ends when its time is over.";
         WriteRightLapsed = "write_right_lapsed", "primary", "The right ended without a renewal: the server commits nothing any more.";
+        WriteRightServerStopped = "write_right_server_stopped", "primary", "The daemon stopped the local primary: another node was promoted with the right since (`%p`), or its library is not loaded; failure: it still runs.";
         WriteRightReleased = "write_right_released", "primary", "The right was given back, the server being gone.";
     }
 }

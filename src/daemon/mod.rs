@@ -20,6 +20,7 @@ mod process;
 mod pulse;
 mod questions;
 mod reload;
+mod returning;
 mod right;
 mod service_manager;
 mod signals;

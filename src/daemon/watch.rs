@@ -11,6 +11,7 @@ use super::gather::{self, Beginning, Gathered, Identity};
 use super::peers::Peers;
 use super::probes::Probes;
 use super::pulse::Pulse;
+use super::returning::Returning;
 use super::right::{Right, Role};
 use super::service_manager::ServiceManager;
 use super::signals::{Request, Shutdown, Signals};
@@ -62,6 +63,7 @@ pub struct Watch {
     history: history::History,
     copied: Option<Instant>,
     right: Option<Right>,
+    returning: Option<Returning>,
 }
 
 impl Watch {
@@ -70,10 +72,16 @@ impl Watch {
         let (finish, finished) = mpsc::unbounded_channel();
         let own = record.node_id;
         let right = Right::start(&config, own, vec![record.clone()]);
+        let settings = Settings::from_config(&config);
+        let config = Arc::new(config);
+        let returning = right
+            .as_ref()
+            .and_then(|right| Returning::start(&config, own, vec![record.clone()], right));
         Watch {
             right,
-            settings: Settings::from_config(&config),
-            config: Arc::new(config),
+            returning,
+            settings,
+            config,
             own,
             identity: Identity {
                 node: own,
@@ -175,13 +183,16 @@ impl Watch {
 
     /// Whether the daemon can end now that it was asked to. A second request ends it in any case.
     fn may_end(&self, shutdown: &mut Option<(Shutdown, Instant)>, signal: Shutdown) -> bool {
+        if let Some(returning) = &self.returning {
+            returning.interrupt();
+        }
         let again = shutdown.is_some();
         shutdown.get_or_insert((signal, Instant::now()));
         if again || !self.is_moving() {
             return true;
         }
         crate::notice!(
-            "{} signal received; a promotion or follow is under way and is completed first",
+            "{} signal received; a promotion, follow or rejoin is under way and is completed first",
             signal.name()
         );
         false
@@ -250,7 +261,7 @@ impl Watch {
                 return Err(code);
             }
         }
-        self.keep_right(observation.local.recovery);
+        self.keep_right(&observation.local);
         self.beside_the_core(&observation).await;
         Ok(decision.wake_at)
     }
@@ -331,7 +342,7 @@ impl Watch {
     }
 
     /// Tells the keeper of the right to write what this turn showed, and announces what it did.
-    fn keep_right(&mut self, local: RecoveryState) {
+    fn keep_right(&mut self, local: &failover::Local) {
         let Some(right) = &mut self.right else { return };
         let promoting = matches!(
             self.state.mode,
@@ -339,7 +350,12 @@ impl Watch {
                 Promotion::Acquiring { .. } | Promotion::Running { .. } | Promotion::Verifying { .. }
             ))
         );
-        let role = match local {
+        let witness = self
+            .records
+            .iter()
+            .any(|record| record.node_id == self.own && record.node_type == NodeType::Witness);
+        let role = match local.recovery {
+            _ if witness => Role::Other,
             RecoveryState::Primary => Role::Primary,
             RecoveryState::Unknown if matches!(self.state.mode, Mode::Primary(_)) => Role::Primary,
             _ if promoting => Role::Candidate,
@@ -348,6 +364,18 @@ impl Watch {
         right.tell(&self.config, &self.records, role);
         for news in right.take_news(role) {
             self.announce_right(news);
+        }
+        let Some(returning) = &mut self.returning else { return };
+        let paused = match local.paused {
+            failover::Answer::Unknown => None,
+            paused => Some(paused == failover::Answer::Yes),
+        };
+        returning.tell(&self.config, &self.records, role == Role::Primary, paused);
+        for news in returning.take_news() {
+            let target = news
+                .on
+                .map_or(super::announcer::Target::Nowhere, |node| self.target(node));
+            self.announcer.raise(&self.config, target, news.event);
         }
     }
 
@@ -435,6 +463,9 @@ impl Watch {
 
     /// A promotion or a follow must not be left half done.
     fn is_moving(&self) -> bool {
+        if self.returning.as_ref().is_some_and(Returning::is_busy) {
+            return true;
+        }
         match &self.state.mode {
             Mode::Standby(Phase::Promoting(promotion)) => {
                 !matches!(promotion, Promotion::Delayed { .. } | Promotion::Acquiring { .. })

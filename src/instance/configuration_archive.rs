@@ -13,6 +13,8 @@ use crate::{detail, info, notice, warning};
 
 /// How many folders of one name are looked at.
 const MOST_FOLDERS: u32 = 100;
+/// The ends of the names of files that are a node's own.
+const OWN_KINDS: [&str; 5] = ["conf", "crt", "key", "pem", "crl"];
 
 /// Which files, and where they are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,30 @@ pub fn select(list: &str, data_directory: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// What is a node's own in its data directory: configuration files, and the certificates and keys that they name.
+/// Relative to the data directory.
+pub fn own_files(data_directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["", "conf.d"] {
+        let entries = std::fs::read_dir(data_directory.join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
+        found.extend(entries.map(|entry| Path::new(folder).join(entry.file_name())));
+    }
+    let own = |file: &PathBuf| {
+        let kind = file
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .unwrap_or_default();
+        let named = file.to_str().is_some_and(|name| !name.contains(','));
+        named && OWN_KINDS.contains(&kind) && data_directory.join(file).is_file()
+    };
+    found.retain(own);
+    found.sort();
+    found
 }
 
 /// The folder for a node's files, by the original's name.
@@ -225,6 +251,17 @@ mod tests {
         );
         let expected = ["postgresql.conf", "pg_hba.conf", "conf.d/a.conf"].map(PathBuf::from);
         assert_eq!(select(&list, data.path()), expected);
+    }
+
+    #[test]
+    fn a_node_s_own_files_are_found_by_their_kind() {
+        let data = data();
+        for name in ["server.key", "PG_VERSION", "a,b.conf", "postmaster.opts"] {
+            std::fs::write(data.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(data.path().join("folder.conf")).unwrap();
+        let expected = ["conf.d/a.conf", "pg_hba.conf", "postgresql.conf", "server.key"].map(PathBuf::from);
+        assert_eq!(own_files(data.path()), expected);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod data_directory;
 pub mod disk_space;
 pub(crate) mod files;
 mod output_file;
+pub mod put_aside;
 pub mod replication_configuration;
 pub mod rewind;
 pub mod server_control;
@@ -18,6 +19,7 @@ pub mod service_command;
 pub mod single_user;
 pub mod vote;
 pub mod wal;
+pub mod wal_files;
 
 use std::path::PathBuf;
 

@@ -2,10 +2,13 @@
 //! host, by the configured `service_*_command` or by `pg_ctl`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::program;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::service_command::{self, Failure};
+use super::{data_directory, program};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
@@ -120,6 +123,56 @@ pub async fn run(config: &Config, action: Action, data_directory: &Path, limit: 
             Err(failed(failure.to_string()).hint("it was not ended; look whether it still runs"))
         }
         Err(failure) => Err(failed(failure.to_string())),
+    }
+}
+
+/// Stops the server, by the configured command or `pg_ctl`. One that cannot be told so, or has not ended within `limit`, is
+/// sent a signal, which needs no program and no file; without a shutdown if need be (PostgreSQL: "Shutting Down the
+/// Server"). Each way has as long again.
+///
+/// # Errors
+/// [`ExitCode::LocalCommand`]: it still runs.
+pub async fn stop_in_any_case(config: &Config, data_directory: &Path, limit: Duration) -> Result<()> {
+    let begin = Instant::now();
+    let asked = run(config, Action::Stop, data_directory, limit).await;
+    let mut ways = vec![
+        ("shut down", Signal::SIGINT),
+        ("end without a shutdown", Signal::SIGQUIT),
+    ];
+    if begin.elapsed() >= limit {
+        ways.remove(0);
+    }
+    if let Err(error) = asked
+        && data_directory::running_server(data_directory)?.is_some()
+    {
+        crate::warning!("{}", error.message);
+        error.details.iter().for_each(|line| crate::detail!("{line}"));
+    }
+    for (what, signal) in ways {
+        let Some(pid) = data_directory::running_server(data_directory)? else {
+            return Ok(());
+        };
+        crate::notice!("sending {signal} to the server (process {pid}), to {what}");
+        // It may have ended by now.
+        let _ = kill(Pid::from_raw(pid), signal);
+        let begin = Instant::now();
+        while begin.elapsed() < limit {
+            if data_directory::running_server(data_directory)?.is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    match data_directory::running_server(data_directory)? {
+        None => Ok(()),
+        Some(pid) => Err(Error::new(
+            ExitCode::LocalCommand,
+            format!("unable to stop the server in \"{}\"", data_directory.display()),
+        )
+        .detail(format!(
+            "process {pid} lives; what has started it may have started it again"
+        ))
+        .hint("stop it by hand")),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod follow;
 pub mod join_check;
 pub mod plan;
 pub mod promote;
+pub mod reclone;
 pub mod rejoin;
 pub mod rewind_settings;
 pub mod siblings;

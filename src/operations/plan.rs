@@ -157,6 +157,16 @@ impl Interruption {
     }
 }
 
+/// Listens from now on to the signals that end a program, and waits for the first of them.
+///
+/// # Errors
+/// The system refuses.
+pub fn signals() -> Result<impl Future<Output = &'static str>> {
+    let interruption = Interruption::listen()
+        .map_err(|error| Error::new(ExitCode::Internal, "unable to listen for signals").detail(error.to_string()))?;
+    Ok(interruption.wait())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

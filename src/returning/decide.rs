@@ -60,7 +60,13 @@ pub fn decide(seen: &Observation) -> Decision {
         Server::Primary {
             holds: true,
             enforcing: Answer::Yes | Answer::Unknown,
-        } => return decided(Rule::NothingToReturn, Action::Nothing, "the local server holds the right"),
+        } => {
+            return decided(
+                Rule::NothingToReturn,
+                Action::Nothing,
+                "the local server holds the right",
+            );
+        }
         Server::Unknown => {
             let reason = "the local server does not answer, and is not known to be gone";
             return decided(Rule::ServerUnknown, Action::Wait, reason);
@@ -81,7 +87,10 @@ pub fn decide(seen: &Observation) -> Decision {
     let (holder, epoch, runs) = match &seen.voters {
         Voters::TooFew { missing } => {
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
-            let reason = format!("no majority of the voters answers; missing: nodes {}", missing.join(", "));
+            let reason = format!(
+                "no majority of the voters answers; missing: nodes {}",
+                missing.join(", ")
+            );
             return decided(Rule::TooFewVoters, Action::Wait, reason);
         }
         Voters::AtOdds => {

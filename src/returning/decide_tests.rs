@@ -119,7 +119,10 @@ fn a_primary_that_enforces_nothing_is_stopped_whoever_has_the_right() {
         missing: vec![NodeId(2)],
     };
     for voters in [overtaken().voters, last, too_few, Voters::AtOdds] {
-        let server = |enforcing| Server::Primary { holds: false, enforcing };
+        let server = |enforcing| Server::Primary {
+            holds: false,
+            enforcing,
+        };
         let seen = Observation {
             server: server(Answer::No),
             voters,
@@ -185,7 +188,10 @@ fn without_the_fork_point_nothing_is_done() {
             ..overtaken()
         };
         gives(&seen, Rule::HistoriesUnknown, Action::Wait);
-        for histories in [Histories::Foreign("another cluster".to_owned()), Histories::SameTimeline] {
+        for histories in [
+            Histories::Foreign("another cluster".to_owned()),
+            Histories::SameTimeline,
+        ] {
             let seen = Observation {
                 server,
                 histories,

@@ -189,6 +189,7 @@ impl Turn<'_> {
         if let Some(last) = previous
             && self.seen.want == Want::Keep
             && last.node != own
+            && self.seen.dismissed != Some(last)
             // While it is held nobody else can have had it.
             && held.is_none()
             && self.rules.hold(Safety::OvertakenStays)

@@ -1,6 +1,6 @@
 //! What the proposer is told each turn.
 
-use repmgr_write_right::{Answer, NodeId};
+use repmgr_write_right::{Answer, Ballot, NodeId};
 
 /// Everything there is to know in one turn. All times are milliseconds of this host's `CLOCK_BOOTTIME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub struct Observation {
     /// [`Want::Take`] or [`Want::Keep`]; also by force the latter holds only if nobody who is left knows that another node had
     /// the right since.
     pub force: Option<Vec<NodeId>>,
+    /// A ballot of another node that has overtaken nobody: its lease had ended when that node was seen to be still in
+    /// recovery. As long as it is the last that was accepted, [`Want::Keep`] may go on after it.
+    pub dismissed: Option<Ballot>,
     /// The own server.
     pub server: Server,
     /// The answers that came since the last turn.

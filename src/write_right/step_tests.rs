@@ -40,6 +40,7 @@ impl Cluster {
                 change: None,
                 payload: None,
                 force: None,
+                dismissed: None,
                 server: Server {
                     start: Some(42),
                     end: Some(0),
@@ -173,6 +174,24 @@ fn a_primary_that_was_overtaken_does_not_take_the_right_again() {
         .collect();
     assert!(rules.contains(&Rule::Overtaken), "{rules:?}");
     assert_eq!(cluster.state.held, None);
+
+    // Nobody was promoted under that very ballot; another one of the same node is another matter.
+    let last = cluster.records[0]
+        .durable
+        .as_ref()
+        .and_then(|durable| durable.known.accepted);
+    let other = last.map(|ballot| repmgr_write_right::Ballot {
+        incarnation: 2,
+        ..ballot
+    });
+    for (dismissed, goes_on) in [(other, false), (last, true)] {
+        cluster.seen.dismissed = dismissed;
+        for _ in 0..6 {
+            cluster.now += 1_000;
+            cluster.turn(&[1, 2, 3]);
+        }
+        assert_eq!(cluster.state.held.is_some(), goes_on);
+    }
 }
 
 #[test]

@@ -197,6 +197,7 @@ impl World {
             change: None,
             payload: None,
             force: None,
+            dismissed: None,
             healed: false,
             loud,
             failures: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use repmgr_write_right::{Answer, Request, Verdict};
+use repmgr_write_right::{Answer, Ballot, Request, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -31,6 +31,7 @@ pub async fn keep(
     own: NodeId,
     data_directory: PathBuf,
     mut told: watch::Receiver<Told>,
+    dismissed: watch::Receiver<Option<Ballot>>,
     seen: watch::Sender<Right>,
     news: mpsc::UnboundedSender<News>,
 ) {
@@ -43,6 +44,7 @@ pub async fn keep(
         own,
         state: State::new(own.0, random()),
         told: told.borrow_and_update().clone(),
+        dismissed,
         local: local::Seen::default(),
         voters: Voters::new(answer),
         able: BTreeSet::new(),
@@ -91,6 +93,7 @@ struct Keeper {
     own: NodeId,
     state: State,
     told: Told,
+    dismissed: watch::Receiver<Option<Ballot>>,
     local: local::Seen,
     voters: Voters,
     /// Registered nodes that do not vote yet and have a record to vote with.
@@ -123,6 +126,7 @@ impl Keeper {
             change: self.change(),
             payload: None,
             force: None,
+            dismissed: *self.dismissed.borrow(),
             server: self.server(),
             answers,
         };

@@ -12,6 +12,7 @@ mod keeper;
 mod local;
 mod voters;
 
+use repmgr_write_right::Ballot;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, WriteRight};
@@ -71,6 +72,7 @@ pub struct Right {
     told: watch::Sender<Told>,
     seen: watch::Receiver<failover::Right>,
     news: mpsc::UnboundedReceiver<News>,
+    dismissed: watch::Sender<Option<Ballot>>,
     pending: Vec<News>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -94,12 +96,21 @@ impl Right {
         });
         let (to_loop, seen) = watch::channel(failover::Right::Missing("nothing is known yet".to_owned()));
         let (announce, news) = mpsc::unbounded_channel();
+        let (dismissed, of_dismissed) = watch::channel(None);
         let data_directory = config.data_directory.clone();
-        let task = tokio::spawn(keeper::keep(own, data_directory, to_keeper, to_loop, announce));
+        let task = tokio::spawn(keeper::keep(
+            own,
+            data_directory,
+            to_keeper,
+            of_dismissed,
+            to_loop,
+            announce,
+        ));
         Some(Right {
             told,
             seen,
             news,
+            dismissed,
             pending: Vec::new(),
             task,
         })
@@ -119,6 +130,16 @@ impl Right {
             }
             changed
         });
+    }
+
+    /// How it stands, for somebody else who wants to know.
+    pub fn watch(&self) -> watch::Receiver<failover::Right> {
+        self.seen.clone()
+    }
+
+    /// Where it is told which ballot of another node was worth nothing, as nobody was promoted under it.
+    pub fn dismissing(&self) -> watch::Sender<Option<Ballot>> {
+        self.dismissed.clone()
     }
 
     /// How it stands.

@@ -23,7 +23,7 @@ use external_files::ExternalFiles;
 pub use method::Method;
 pub use replication_configuration_only::write_replication_configuration;
 
-use super::plan::{self, Interruption, Step};
+use super::plan::{self, Step};
 use crate::config::Config;
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
@@ -138,6 +138,18 @@ struct Cloning<'r> {
 /// # Errors
 /// With the original's exit codes; what was created is removed again.
 pub async fn clone(request: &Request, dry_run: bool) -> Result<()> {
+    clone_unless(request, dry_run, plan::signals).await
+}
+
+/// The same for a program that has its own reasons to interrupt it, which says why. It is asked after the checks.
+///
+/// # Errors
+/// As [`clone`].
+pub async fn clone_unless<F: Future<Output = &'static str>>(
+    request: &Request,
+    dry_run: bool,
+    interruption: impl FnOnce() -> Result<F>,
+) -> Result<()> {
     let mut state = Cloning {
         request,
         ssh: Ssh::new(&request.config, request.remote_user.as_deref()),
@@ -167,9 +179,7 @@ pub async fn clone(request: &Request, dry_run: bool) -> Result<()> {
     if dry_run {
         return state.finish_dry_run();
     }
-    let interruption = Interruption::listen()
-        .map_err(|error| Error::new(ExitCode::Internal, "unable to listen for signals").detail(error.to_string()))?;
-    plan::carry_out(&steps, &mut state, interruption.wait(), ExitCode::BadBasebackup).await?;
+    plan::carry_out(&steps, &mut state, interruption()?, ExitCode::BadBasebackup).await?;
     state.finish().await;
     Ok(())
 }

@@ -10,6 +10,7 @@ mod checks;
 mod course;
 mod finish;
 mod journal;
+mod keeping;
 mod rewinding;
 
 use std::fs::File;
@@ -17,10 +18,11 @@ use std::path::PathBuf;
 
 use course::Course;
 use journal::Journal;
+use keeping::Keeping;
 
 use super::attach::{LocalPosition, TargetPosition, Verdict};
 use super::follow::Repoint;
-use super::plan::{self, Interruption, Step};
+use super::plan::{self, Step};
 use super::slots::Helpers;
 use crate::config::Config;
 use crate::conninfo::Conninfo;
@@ -29,6 +31,7 @@ use crate::events::{self, Event, EventName};
 use crate::exit_code::ExitCode;
 use crate::instance::configuration_archive::Archive;
 use crate::instance::control_file::ControlFile;
+use crate::instance::put_aside::Aside;
 use crate::instance::rewind::Rewind;
 use crate::metadata::NodeRecord;
 use crate::postgres::Connection;
@@ -54,6 +57,16 @@ pub struct Request {
     pub replication_user: Option<String>,
     /// Do not wait until the node is attached.
     pub no_wait: bool,
+    /// In which folder the WAL is put aside that a rewind discards; `None`: it is not kept.
+    pub keep: Option<PathBuf>,
+}
+
+/// Where configuration files are kept unless said otherwise.
+pub const CONFIG_ARCHIVE: &str = "/tmp";
+
+/// How far a stopped server has come by its pg_control; its WAL may go further.
+pub fn position(control: &ControlFile) -> LocalPosition {
+    course::position(control, None)
 }
 
 /// What is found out and done.
@@ -77,6 +90,8 @@ struct Rejoin<'r> {
     archive: Option<Archive>,
     /// The archive was made by this run.
     is_archived: bool,
+    keeping: Option<Keeping>,
+    aside: Option<Aside>,
     /// What the rewind discarded, for the event.
     discarded: Option<String>,
     /// standby.signal was taken away for crash recovery.
@@ -89,6 +104,18 @@ struct Rejoin<'r> {
 /// # Errors
 /// With the original's exit codes; the message says where things stand.
 pub async fn rejoin(request: &Request, dry_run: bool) -> Result<()> {
+    rejoin_unless(request, dry_run, plan::signals).await
+}
+
+/// The same for a program that has its own reasons to interrupt it, which says why. It is asked after the checks.
+///
+/// # Errors
+/// As [`rejoin`].
+pub async fn rejoin_unless<F: Future<Output = &'static str>>(
+    request: &Request,
+    dry_run: bool,
+    interruption: impl FnOnce() -> Result<F>,
+) -> Result<()> {
     let mut state = Rejoin {
         request,
         config: &request.config,
@@ -106,6 +133,8 @@ pub async fn rejoin(request: &Request, dry_run: bool) -> Result<()> {
         is_rehearsed: false,
         archive: None,
         is_archived: false,
+        keeping: None,
+        aside: None,
         discarded: None,
         signal_hidden: false,
         changed: false,
@@ -117,9 +146,7 @@ pub async fn rejoin(request: &Request, dry_run: bool) -> Result<()> {
         info!("prerequisites for executing NODE REJOIN are met");
         return Ok(());
     }
-    let interruption = Interruption::listen()
-        .map_err(|error| Error::new(ExitCode::Internal, "unable to listen for signals").detail(error.to_string()))?;
-    if let Err(error) = plan::carry_out(&steps, &mut state, interruption.wait(), ExitCode::BadBasebackup).await {
+    if let Err(error) = plan::carry_out(&steps, &mut state, interruption()?, ExitCode::BadBasebackup).await {
         return Err(state.failed(error).await);
     }
     state.succeeded().await;
@@ -148,6 +175,10 @@ fn steps<'r>() -> Vec<Step<Rejoin<'r>>> {
             .undo(|rejoin| Box::pin(async { rejoin.show_signal() })),
         step("a checkpoint of the primary").act(|rejoin| Box::pin(rejoin.await_checkpoint())),
         step("rehearse the rewind").act(|rejoin| Box::pin(rejoin.rehearse())),
+        step("put aside what is discarded")
+            .check(|rejoin| Box::pin(rejoin.check_room()))
+            .act(|rejoin| Box::pin(rejoin.put_aside()))
+            .undo(|rejoin| Box::pin(async { rejoin.take_back_aside() })),
         step("note that the rewind begins")
             .act(|rejoin| Box::pin(async { rejoin.note_rewind() }))
             .point_of_no_return(),
