@@ -152,6 +152,11 @@ pub async fn stop_in_any_case(config: &Config, data_directory: &Path, limit: Dur
         let Some(pid) = data_directory::running_server(data_directory)? else {
             return Ok(());
         };
+        // The file may have outlived its server, and the number may be another process's by now.
+        let there = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        if there.is_none() || there != std::fs::canonicalize(data_directory).ok() {
+            break;
+        }
         crate::notice!("sending {signal} to the server (process {pid}), to {what}");
         // It may have ended by now.
         let _ = kill(Pid::from_raw(pid), signal);
