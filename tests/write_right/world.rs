@@ -197,7 +197,6 @@ impl World {
             change: None,
             payload: None,
             force: None,
-            dismissed: None,
             healed: false,
             loud,
             failures: Vec::new(),
@@ -488,6 +487,7 @@ impl World {
             change: self.change,
             payload: self.payload.clone(),
             force,
+            dismissed: None,
             server: Seen {
                 start: memory.map(|memory| memory.start),
                 end: told.map(|memory| memory.end.until),

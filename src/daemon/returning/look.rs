@@ -92,7 +92,7 @@ enum Own {
     Runs {
         recovery: RecoveryState,
         standing: Option<write_right::Standing>,
-        connection: Connection,
+        connection: Box<Connection>,
     },
     Gone(Server),
 }
@@ -127,7 +127,7 @@ async fn own_server(record: Option<&NodeRecord>, config: &Config, remembered: Re
         Some(Own::Runs {
             recovery,
             standing,
-            connection,
+            connection: Box::new(connection),
         })
     };
     match tokio::time::timeout(PATIENCE, asked).await {
