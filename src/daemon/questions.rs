@@ -8,6 +8,13 @@ use crate::metadata::{Means, NodeRecord, means, nodes};
 use crate::postgres::{Connection, QueryError};
 use crate::types::{Lsn, NodeId, NodeType, RecoveryState, TimelineId};
 
+/// How far a standby's WAL goes: the original ranks candidates by what was received. A standby that was started and has
+/// not streamed since says of that only where it would begin; where a promotion needs the right to write there is no
+/// original, and a standby that was started without a primary may be promoted, so there all that it has counts.
+const HAS_WAL_TO: &str = "CASE WHEN pg_catalog.current_setting('repmgr.require_write_right', true) = 'on' \
+     THEN GREATEST(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()) \
+     ELSE pg_catalog.pg_last_wal_receive_lsn() END";
+
 /// What the own server says of itself. It should know `pid` as the process of this node's daemon; `None` if none is
 /// published. The session that asks becomes the daemon's presence there. In the same query its node records; `None`
 /// if those cannot be read.
@@ -32,7 +39,7 @@ pub async fn local(
         ),
     };
     let expressions = format!(
-        "pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_receive_lsn(), \
+        "pg_catalog.pg_is_in_recovery(), {HAS_WAL_TO}, \
          CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END, \
          (SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.max(last_msg_receipt_time)) \
           FROM pg_catalog.pg_stat_wal_receiver), \
@@ -122,7 +129,7 @@ async fn ask_status(connection: &Connection, node: &NodeRecord, means: Means) ->
         ),
     };
     let sql = format!(
-        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_receive_lsn(), {daemon}, \
+        "SELECT pg_catalog.pg_is_in_recovery(), {HAS_WAL_TO}, {daemon}, \
          COALESCE((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver), \
                   (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())), \
          CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END, \

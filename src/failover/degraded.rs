@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::exit_code::ExitCode;
 use crate::types::RecoveryState;
 
-use super::observation::{Answer, Notification, Verdict, verdict};
+use super::observation::{Answer, Notification, Right, Verdict, verdict};
 use super::rules::Rule;
 use super::state::{Cause, Decision, Phase};
 use super::turn::Turn;
@@ -15,6 +15,13 @@ impl Turn<'_> {
         if let Some(lasted) = self.degraded_too_long() {
             let reason = format!("degraded for {} s: {}", lasted.as_secs(), cause.sentence());
             return self.exit(Rule::DegradedTooLong, reason, ExitCode::MonitoringTimeout, true);
+        }
+        if cause == Cause::UpstreamNotThere && self.next.last_up.is_none() && !self.is_witness() {
+            if self.votes_unseen() {
+                self.stand_again();
+            } else {
+                self.stand_aside();
+            }
         }
         if self.upstream_is_up() && !(cause == Cause::NoUpstream && self.upstream_was_demoted()) {
             return self.upstream_back();
@@ -80,8 +87,22 @@ impl Turn<'_> {
             && self.seen.local.recovery == RecoveryState::Standby
             && self.next.upstream.is_some()
             && !self.next.upstream_is_standby()
-            && self.next.last_up.is_some()
+            && (self.next.last_up.is_some() || self.votes_unseen())
             && self.next.successor.is_none()
+    }
+
+    /// Whether a node votes about an upstream that it has not seen since its daemon was started. Where a promotion needs
+    /// the right to write it may: the voters know who had that last, and grant it only in that node's place.
+    pub(super) fn votes_unseen(&self) -> bool {
+        self.seen.right != Right::NotNeeded
+    }
+
+    /// Whether hosts that were started together have had their time to come up.
+    fn has_booted(&self, cause: Cause) -> bool {
+        let since = self.next.degraded_since.unwrap_or(self.now);
+        cause != Cause::UpstreamNotThere
+            || self.next.last_up.is_some()
+            || self.now.saturating_sub(since) >= self.settings.right_timeout
     }
 
     fn try_again(mut self, cause: Cause, again: Duration) -> Decision {
@@ -111,7 +132,7 @@ impl Turn<'_> {
             );
         }
         let down = self.upstream.as_ref().map(verdict) == Some(Verdict::Down);
-        if self.votes_again(cause) && down && self.down_long_enough() {
+        if self.votes_again(cause) && down && self.down_long_enough() && self.has_booted(cause) {
             self.next.resume = super::state::Resume::NotAsked;
             self.enter(Phase::Electing { not_before: self.now });
             return self.decide_at_once(Rule::VoteAgain, still);

@@ -252,7 +252,7 @@ impl Turn<'_> {
         }
         if verdict(&probe) != Verdict::Up {
             // This daemon never saw the upstream, so it will not vote; others must not wait for it.
-            if self.next.last_up.is_none() && !self.is_witness() {
+            if self.next.last_up.is_none() && !self.is_witness() && !self.votes_unseen() {
                 self.stand_aside();
             }
             self.become_degraded(Cause::UpstreamNotThere, Duration::ZERO);

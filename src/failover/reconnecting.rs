@@ -202,7 +202,7 @@ impl<'a> Turn<'a> {
         let votes = !self.is_witness()
             && self.may_act()
             && !self.next.upstream_is_standby()
-            && self.next.last_up.is_some()
+            && (self.next.last_up.is_some() || self.votes_unseen())
             && self.next.successor.is_none()
             && self.next.attempts.last().map(|last| verdict(&last.answer)) == Some(Verdict::Down);
         if !votes {

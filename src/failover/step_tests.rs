@@ -185,6 +185,29 @@ fn w33_a_follower_whose_follow_fails_tells_nobody_to_go_back() {
     );
 }
 
+/// All hosts were off, and the primary's does not come back: the right to write makes sure that nobody is promoted in
+/// place of another node than the one that had it last.
+#[test]
+fn with_the_right_to_write_a_daemon_started_without_its_upstream_votes_after_a_while() {
+    let mut daemon = Daemon::new(|_| ());
+    daemon.right = super::observation::Right::Missing("nobody was asked".to_owned());
+    daemon.upstream = REFUSED;
+    let not_there = daemon.until(Rule::UpstreamNotThere);
+    assert!(!not_there.actions.contains(&Action::StandAside(true)));
+    let from = daemon.now;
+    let vote = daemon.until(Rule::VoteAgain);
+    assert!(vote.wake_at - from >= daemon.settings.right_timeout);
+
+    // It turns out that it is not switched on.
+    let mut daemon = Daemon::new(|_| ());
+    daemon.right = super::observation::Right::Missing("nobody was asked".to_owned());
+    daemon.upstream = REFUSED;
+    daemon.until(Rule::UpstreamNotThere);
+    daemon.right = super::observation::Right::NotNeeded;
+    daemon.never(Rule::VoteAgain);
+    assert!(daemon.state.standing_aside);
+}
+
 #[test]
 fn w29_a_daemon_started_without_its_upstream_waits_and_does_not_vote() {
     let mut daemon = Daemon::new(|_| ());

@@ -198,6 +198,17 @@ impl Turn<'_> {
             let until = self.now + self.settings.length;
             return self.back_off(Rule::Overtaken, reason, until);
         }
+        if let (Some(last), Some(expected), Want::Take) = (previous, self.seen.in_place_of, self.seen.want)
+            && last.node != expected
+            && last.node != own
+            && held.is_none()
+        {
+            let node = last.node;
+            let reason =
+                format!("node {node} had the right last, and not node {expected}, in whose place it is wanted");
+            let until = self.now + self.settings.length;
+            return self.back_off(Rule::OtherHolder, reason, until);
+        }
         let forced = self.forced_list();
         let epoch = match (&forced, goes_on) {
             (Some(_), _) => Epoch(self.next.epoch.0 + FORCED_STEP),

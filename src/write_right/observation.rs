@@ -22,6 +22,8 @@ pub struct Observation {
     /// [`Want::Take`] or [`Want::Keep`]; also by force the latter holds only if nobody who is left knows that another node had
     /// the right since.
     pub force: Option<Vec<NodeId>>,
+    /// With [`Want::Take`]: only in place of this node, if another one had it last. `None`: whoever had it.
+    pub in_place_of: Option<NodeId>,
     /// A ballot of another node that has overtaken nobody: its lease had ended when that node was seen to be still in
     /// recovery. As long as it is the last that was accepted, [`Want::Keep`] may go on after it.
     pub dismissed: Option<Ballot>,

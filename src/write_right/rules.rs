@@ -28,6 +28,7 @@ rules! {
     HeldByOther = "right-held", "Another node's lease runs, or silence lasts, at too many voters: try again when it has ended.";
     TooFewPromises = "too-few-promises", "No majority promised: back off for a random while.";
     Overtaken = "right-overtaken", "Another node had the right since this one: the own server must not go on as a primary.";
+    OtherHolder = "other-holder", "Another node had the right last than the one in whose place this one would be promoted: its data may be newer.";
     Promised = "right-promised", "A majority promised: ask all to accept.";
     AcceptancesAwaited = "acceptances-awaited", "Too few acceptances have come yet.";
     TooFewAcceptances = "too-few-acceptances", "No majority accepted in time: back off for a random while.";

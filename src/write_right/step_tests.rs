@@ -40,6 +40,7 @@ impl Cluster {
                 change: None,
                 payload: None,
                 force: None,
+                in_place_of: None,
                 dismissed: None,
                 server: Server {
                     start: Some(42),
@@ -191,6 +192,24 @@ fn a_primary_that_was_overtaken_does_not_take_the_right_again() {
             cluster.turn(&[1, 2, 3]);
         }
         assert_eq!(cluster.state.held.is_some(), goes_on);
+    }
+}
+
+#[test]
+fn it_is_taken_only_in_place_of_the_node_that_had_it_last() {
+    let mut cluster = Cluster::new();
+    cluster.acquire();
+    for record in &mut cluster.records {
+        record.volatile.lease_end = 0;
+    }
+    cluster.state = State::new(2, 5);
+    for (in_place_of, taken) in [(Some(3), false), (Some(1), true)] {
+        cluster.seen.in_place_of = in_place_of;
+        for _ in 0..8 {
+            cluster.now += 1_000;
+            cluster.turn(&[1, 2, 3]);
+        }
+        assert_eq!(cluster.state.held.is_some(), taken);
     }
 }
 

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod booting;
 mod clients;
 mod clocks;
 mod daemons;
@@ -47,6 +48,7 @@ fn scenarios() -> Vec<&'static Scenario> {
         returning::SCENARIOS,
         steps::SCENARIOS,
         rights::SCENARIOS,
+        booting::SCENARIOS,
     ];
     families.into_iter().flatten().collect()
 }

@@ -17,7 +17,7 @@ const SETTINGS: &str = "write_right=majority\nwrite_right_duration=5\n";
 const SERVER_SETTINGS: &str = "shared_preload_libraries = 'repmgr'\n";
 
 /// A primary and two standbys, with the right to write.
-const GUARDED: Cast = Cast {
+pub const GUARDED: Cast = Cast {
     settings: SETTINGS,
     server_settings: SERVER_SETTINGS,
     guarded: true,

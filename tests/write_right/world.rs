@@ -487,6 +487,7 @@ impl World {
             change: self.change,
             payload: self.payload.clone(),
             force,
+            in_place_of: None,
             dismissed: None,
             server: Seen {
                 start: memory.map(|memory| memory.start),

@@ -126,6 +126,7 @@ impl Keeper {
             change: self.change(),
             payload: None,
             force: None,
+            in_place_of: self.told.in_place_of.map(|node| node.0),
             dismissed: *self.dismissed.borrow(),
             server: self.server(),
             answers,

@@ -27,6 +27,8 @@ pub struct Told {
     pub records: Vec<NodeRecord>,
     /// What the own server is.
     pub role: Role,
+    /// In whose place a candidate is to be promoted, if that must be the last that had the right.
+    pub in_place_of: Option<NodeId>,
     /// `write_right_duration`, in milliseconds.
     pub duration: u64,
 }
@@ -92,6 +94,7 @@ impl Right {
         let (told, to_keeper) = watch::channel(Told {
             records,
             role: Role::Other,
+            in_place_of: None,
             duration: milliseconds(config),
         });
         let (to_loop, seen) = watch::channel(failover::Right::Missing("nothing is known yet".to_owned()));
@@ -117,14 +120,18 @@ impl Right {
     }
 
     /// Tells the keeper what the loop knows.
-    pub fn tell(&self, config: &Config, records: &[NodeRecord], role: Role) {
+    pub fn tell(&self, config: &Config, records: &[NodeRecord], role: Role, in_place_of: Option<NodeId>) {
         let duration = milliseconds(config);
         self.told.send_if_modified(|told| {
-            let changed = told.role != role || told.duration != duration || told.records != records;
+            let changed = told.role != role
+                || told.in_place_of != in_place_of
+                || told.duration != duration
+                || told.records != records;
             if changed {
                 *told = Told {
                     records: records.to_vec(),
                     role,
+                    in_place_of,
                     duration,
                 };
             }
