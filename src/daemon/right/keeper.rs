@@ -14,7 +14,7 @@ use super::{News, Role, Told};
 use crate::daemon::clock::boottime;
 use crate::failover::Right;
 use crate::metadata::NodeRecord;
-use crate::types::NodeId;
+use crate::types::{NodeId, NodeType};
 use crate::write_right::{self, Action, Answered, Change, Observation, Rule, Server, Settings, State, Want};
 
 /// The number of questions that are not the proposer's.
@@ -229,7 +229,11 @@ impl Keeper {
             self.without_library = false;
             return;
         };
-        if !self.state.list.voters.contains(&self.own.0) {
+        // A witness votes, and writes what is its own.
+        let witness = self
+            .record(self.own.0)
+            .is_some_and(|own| own.node_type == NodeType::Witness);
+        if witness || !self.state.list.voters.contains(&self.own.0) {
             return;
         }
         if !standing.loaded {
