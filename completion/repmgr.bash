@@ -1037,7 +1037,7 @@ _repmgr() {
             return 0
             ;;
         repmgr__subcmd__node__subcmd__check)
-            opts="-S -V -f -b -L -q -t -v --superuser --archive-ready --downstream --upstream --replication-lag --role --slots --missing-slots --repmgrd --data-directory-config --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
+            opts="-S -V -f -b -L -q -t -v --superuser --archive-ready --downstream --upstream --replication-lag --role --slots --missing-slots --repmgrd --synchronous --data-directory-config --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -519,6 +519,7 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subc
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -l slots -d 'Checks for inactive replication slots.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -l missing-slots -d 'Checks for missing replication slots.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -l repmgrd -d 'Checks that the daemon runs and is not paused.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -l synchronous -d 'Checks that the synchronous standbys are there.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -l data-directory-config -d 'Checks that data_directory in the configuration file is the server\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand node; and __fish_seen_subcommand_from check" -s V -l version -d 'Shows the version; with --verbose also our own.'

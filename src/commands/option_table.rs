@@ -376,6 +376,7 @@ pub static OPTIONS: &[OptionEntry] = &[
     check!("slots", "Checks for inactive replication slots."),
     check!("missing-slots", "Checks for missing replication slots."),
     check!("repmgrd", "Checks that the daemon runs and is not paused."),
+    check!("synchronous", "Checks that the synchronous standbys are there."),
     check!(
         "data-directory-config",
         "Checks that data_directory in the configuration file is the server's."

@@ -25,7 +25,7 @@ pub use manual_page::manual_page;
 pub use numbers::check_delay;
 pub use parameters::{
     Config, ConnectionCheckType, FailoverMode, Kind, PARAMETERS, Parameter, Rejoin, Reload, ReplicationType,
-    TablespaceMapping, WriteRight, parameter,
+    SynchronousMode, TablespaceMapping, WriteRight, parameter,
 };
 pub use reload::{Change, Changes, compare};
 pub use validate::missing_for_automatic_failover;

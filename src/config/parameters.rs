@@ -71,6 +71,17 @@ pub enum Rejoin {
     Clone,
 }
 
+/// Whether a primary acknowledges a commit before standbys have it. Needs the right to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SynchronousMode {
+    /// As the server is configured.
+    Off,
+    /// Not before `synchronous_node_count` standbys have it, as long as so many are there.
+    On,
+    /// Never before they have it.
+    Strict,
+}
+
 /// Where a tablespace of the source goes on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablespaceMapping {
@@ -298,6 +309,8 @@ parameters! {
         write_right_duration: Duration = s(5), Reported, min 2, finest 2000, "Seconds that the right lasts without being renewed, 2 to 30; it is renewed three times in that time.";
         rejoin: Rejoin = Rejoin::Manual, Reported, "How far a former primary that was overtaken may go by itself to become a standby: manual, follow, rewind (pg_rewind) or clone; each allows those before it. Needs write_right.";
         rejoin_keep: bool = true, Reported, "Put aside what a former primary discards, beside its data directory.";
+        synchronous_mode: SynchronousMode = SynchronousMode::Off, Reported, "Whether standbys must have a commit before it is acknowledged: off: as the server is configured; on: as long as enough of them are there; strict: always. Needs \"write_right\"; the same on all nodes.";
+        synchronous_node_count: i32 = 1, Reported, min 1, "How many standbys must have a commit with \"synchronous_mode\".";
     }
     "Events" {
         event_notification_command: String = String::new(), Reported, "What is run at each event: %n %e %s %t %d %a %c %p.";

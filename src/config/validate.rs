@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::include::Place;
-use super::parameters::{Config, FailoverMode, Rejoin, WriteRight};
+use super::parameters::{Config, FailoverMode, Rejoin, SynchronousMode, WriteRight};
 use crate::conninfo::Conninfo;
 use crate::types::NodeType;
 
@@ -78,6 +78,13 @@ pub(super) fn problems(config: &Config, provided: &Provided) -> Vec<String> {
             "\"rejoin\" needs \"write_right\": without it nobody knows whose commits were acknowledged, and \
              \"rejoin\" must be \"manual\"{}",
             place(&["rejoin"])
+        ));
+    }
+
+    if config.synchronous_mode != SynchronousMode::Off && config.write_right == WriteRight::Off {
+        problems.push(format!(
+            "\"synchronous_mode\" needs \"write_right\", which is off{}",
+            place(&["synchronous_mode", "write_right"])
         ));
     }
 

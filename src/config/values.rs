@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::numbers::check_delay;
 use super::parameters::{
-    ConnectionCheckType, FailoverMode, Kind, Parameter, Rejoin, ReplicationType, TablespaceMapping, WriteRight,
+    ConnectionCheckType, FailoverMode, Kind, Parameter, Rejoin, ReplicationType, SynchronousMode, TablespaceMapping,
+    WriteRight,
 };
 
 /// A type that a parameter can have.
@@ -141,6 +142,29 @@ impl Value for Rejoin {
             Rejoin::Follow => "follow",
             Rejoin::Rewind => "rewind",
             Rejoin::Clone => "clone",
+        };
+        word.to_owned()
+    }
+}
+
+impl Value for SynchronousMode {
+    const KIND: Kind = Kind::OneOf(&["off", "on", "strict"]);
+
+    fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
+        let words = [
+            ("off", SynchronousMode::Off),
+            ("on", SynchronousMode::On),
+            ("strict", SynchronousMode::Strict),
+        ];
+        *self = one_of(text, false, &words)?;
+        Ok(None)
+    }
+
+    fn show(&self) -> String {
+        let word = match self {
+            SynchronousMode::Off => "off",
+            SynchronousMode::On => "on",
+            SynchronousMode::Strict => "strict",
         };
         word.to_owned()
     }

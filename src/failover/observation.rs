@@ -333,6 +333,8 @@ pub enum Right {
     Held,
     /// It is not held; why.
     Missing(String),
+    /// It must not be held here, as acknowledged commits may be elsewhere; why.
+    Barred(String),
 }
 
 impl Observation {

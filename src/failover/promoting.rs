@@ -46,7 +46,7 @@ impl Turn<'_> {
 
     /// Runs promote_command, or acquires the right to write first.
     pub(super) fn promote_or_acquire(&mut self) {
-        if matches!(self.seen.right, Right::Missing(_)) {
+        if matches!(self.seen.right, Right::Missing(_) | Right::Barred(_)) {
             let until = self.now + self.settings.right_timeout;
             self.enter(Phase::Promoting(Promotion::Acquiring { until }));
         } else {
@@ -61,19 +61,28 @@ impl Turn<'_> {
             Ok(turn) => turn,
             Err(decision) => return *decision,
         };
-        let Right::Missing(why) = turn.seen.right.clone() else {
-            if turn.seen.stood_still {
-                return turn.begin_election("this daemon stood still while it acquired the right to write".to_owned());
+        let (why, barred) = match turn.seen.right.clone() {
+            Right::Missing(why) => (why, false),
+            Right::Barred(why) => (why, true),
+            Right::NotNeeded | Right::Held => {
+                if turn.seen.stood_still {
+                    return turn
+                        .begin_election("this daemon stood still while it acquired the right to write".to_owned());
+                }
+                turn.promote_or_acquire();
+                return turn.decide_polling(Rule::PromotionBegins, "the right to write is held");
             }
-            turn.promote_or_acquire();
-            return turn.decide_polling(Rule::PromotionBegins, "the right to write is held");
         };
         if turn.now < until {
             let left = (until - turn.now).as_secs_f64();
-            return turn.decide_polling(Rule::RightSought, format!("{why}; it is tried for {left:.0} s more"));
+            let rule = if barred { Rule::RightBarred } else { Rule::RightSought };
+            return turn.decide_polling(rule, format!("{why}; it is tried for {left:.0} s more"));
         }
         turn.notify_siblings(Notification::RerunElection);
         turn.become_degraded(Cause::Cancelled, turn.settings.rerun_interval);
+        if barred {
+            return turn.decide_paced(Rule::RightBarred, format!("this node is not promoted: {why}"));
+        }
         turn.decide_paced(
             Rule::RightMissing,
             format!("nobody is promoted without the right to write: {why}"),

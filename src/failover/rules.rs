@@ -149,6 +149,8 @@ rules! {
         "A promotion needs the right to write, which is being acquired from a majority of the nodes.";
     RightMissing = "right-missing", "promoting" => "degraded",
         "The right to write could not be acquired: nobody is promoted without it.";
+    RightBarred = "right-barred", "promoting" => "same, degraded",
+        "The nodes that answer may not have every acknowledged commit, or one of them has more: this one is not promoted before they do.";
     PromotionPending = "promotion-pending", "promoting" => "same",
         "promote_command is running, or the server has not left recovery yet.";
     Promoted = "promoted", "promoting" => "primary: normal",

@@ -9,6 +9,7 @@ pub mod means;
 pub mod monitoring_history;
 pub mod nodes;
 pub mod substitute;
+pub mod synchronous;
 pub mod voting_term;
 pub mod write_right;
 

@@ -39,6 +39,7 @@ mod settings;
 mod state;
 #[cfg(test)]
 mod step_tests;
+pub mod synchronous;
 mod turn;
 
 use repmgr_write_right::Rules;

@@ -24,6 +24,7 @@ mod scenario;
 mod servers;
 mod steps;
 mod story;
+mod synchronous;
 mod table;
 
 use std::collections::VecDeque;
@@ -49,6 +50,7 @@ fn scenarios() -> Vec<&'static Scenario> {
         steps::SCENARIOS,
         rights::SCENARIOS,
         booting::SCENARIOS,
+        synchronous::SCENARIOS,
     ];
     families.into_iter().flatten().collect()
 }

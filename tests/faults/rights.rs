@@ -208,7 +208,7 @@ fn candidates(story: &Story) -> (Vec<u32>, Vec<u32>) {
     (standbys, Vec::from_iter(witness))
 }
 
-fn cut_off(story: &mut Story) {
+pub fn cut_off(story: &mut Story) {
     let inside = Inside::at(story, 1);
     let open = story.block_on(open_transaction(story, 1));
     story.hit();
@@ -223,7 +223,7 @@ fn cut_off(story: &mut Story) {
     never_both(story, &inside, winner);
 }
 
-fn server_killed(story: &mut Story) {
+pub fn server_killed(story: &mut Story) {
     let inside = Inside::at(story, 1);
     story.hit();
     story.node(1).server.kill();
@@ -263,7 +263,7 @@ fn server_frozen(story: &mut Story) {
     never_both(story, &inside, winner);
 }
 
-fn host_frozen(story: &mut Story) {
+pub fn host_frozen(story: &mut Story) {
     let inside = Inside::at(story, 1);
     story.hit();
     story.node(1).server.freeze();

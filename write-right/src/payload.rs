@@ -18,15 +18,16 @@ use crate::text::{Malformed, nodes, parse_nodes};
 pub struct Payload {
     /// One higher with each change.
     pub version: u64,
-    /// How many of them must have a commit before it is acknowledged; zero: it is on nobody else.
+    /// How many of them must have a commit before it is acknowledged; zero: nothing is promised.
     pub count: u32,
-    /// Their ids, ascending.
+    /// Their ids, ascending. The holder may be one: a commit is always on itself, so where it is the only one nobody
+    /// else is known to have any.
     pub standbys: Vec<NodeId>,
 }
 
 impl Payload {
     /// How many of the standbys must be asked so that one of them has every acknowledged commit; `None`: no number is
-    /// enough, only the holder itself has them all.
+    /// enough.
     pub fn needed(&self) -> Option<usize> {
         let count = self.count as usize;
         (count > 0 && count <= self.standbys.len()).then(|| self.standbys.len() - count + 1)

@@ -3,7 +3,10 @@
 //! whose wait was cancelled, with a warning.
 //!
 //! Counts only while the right to write is required. Autovacuum is left alone: it does not wait for standbys, and nobody
-//! hears of its commits.
+//! hears of its commits. So are superusers' sessions that call themselves repmgr: a new primary has to write down that it is
+//! one before any standby can follow it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::{self, SyncCommitLevel};
@@ -13,11 +16,16 @@ use crate::call::raise;
 /// `SYNC_REP_WAIT_FLUSH` of the server's `syncrep.h`.
 const WAIT_FLUSH: usize = 1;
 
+/// Whether the transaction that commits is one of repmgr's own.
+static OWN: AtomicBool = AtomicBool::new(false);
+
 /// Raises an error if the transaction, which has written, would not wait for standbys.
 pub fn refuse_who_does_not_wait() {
     // SAFETY: reads variables of this process; the setting's value is a string, or null before it has one.
     let (level, nobody) = unsafe {
-        if is_exempt() {
+        let own = is_of_repmgr();
+        OWN.store(own, Ordering::Relaxed);
+        if own || is_exempt() {
             return;
         }
         let names = pg_sys::SyncRepStandbyNames;
@@ -45,7 +53,7 @@ pub fn is_on_standbys() -> bool {
     // ever grows.
     unsafe {
         let flushed = (&raw const (*pg_sys::WalSndCtl).lsn[WAIT_FLUSH]).read_volatile();
-        is_exempt() || flushed >= pg_sys::XactLastCommitEnd
+        is_exempt() || OWN.load(Ordering::Relaxed) || flushed >= pg_sys::XactLastCommitEnd
     }
 }
 
@@ -54,7 +62,15 @@ pub fn is_prepared_on_standbys() -> bool {
     // SAFETY: as above.
     unsafe {
         let flushed = (&raw const (*pg_sys::WalSndCtl).lsn[WAIT_FLUSH]).read_volatile();
-        flushed > pg_sys::ProcLastRecPtr
+        OWN.load(Ordering::Relaxed) || flushed > pg_sys::ProcLastRecPtr
+    }
+}
+
+unsafe fn is_of_repmgr() -> bool {
+    // SAFETY: reads a variable of this process, a string once it has a value, and asks the catalogue in a transaction.
+    unsafe {
+        let name = pg_sys::application_name;
+        !name.is_null() && std::ffi::CStr::from_ptr(name).to_bytes().starts_with(b"repmgr") && pg_sys::superuser()
     }
 }
 

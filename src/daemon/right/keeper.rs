@@ -4,17 +4,20 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use repmgr_write_right::{Answer, Ballot, Request, Verdict};
+use repmgr_write_right::{Answer, Ballot, Payload, Request, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::local::{self, Order};
+use super::synchronous::{self, Gate, Outcome, Situation, Stage};
 use super::voters::Voters;
 use super::{News, Role, Told};
+use crate::config::SynchronousMode;
 use crate::daemon::clock::boottime;
 use crate::failover::Right;
 use crate::metadata::NodeRecord;
 use crate::types::{NodeId, NodeType};
+use crate::write_right::synchronous::without;
 use crate::write_right::{self, Action, Answered, Change, Observation, Rule, Server, Settings, State, Want};
 
 /// The number of questions that are not the proposer's.
@@ -40,10 +43,21 @@ pub async fn keep(
     let (record, of_record) = watch::channel(None);
     let (to_keeper, mut local) = watch::channel(local::Seen::default());
     tokio::spawn(local::attend(of_record, data_directory, orders, to_keeper));
+    let first = told.borrow_and_update().clone();
+    let (describe, situation) = watch::channel(Situation {
+        records: first.records.clone(),
+        mode: first.synchronous.0,
+        count: first.synchronous.1,
+        enforcing: false,
+        stage: Stage::Other,
+    });
+    let (to_keeper, mut outcome) = watch::channel(Outcome::default());
+    tokio::spawn(synchronous::attend(own, situation, to_keeper));
     let mut keeper = Keeper {
         own,
+        outcome: Outcome::default(),
         state: State::new(own.0, random()),
-        told: told.borrow_and_update().clone(),
+        told: first,
         dismissed,
         local: local::Seen::default(),
         voters: Voters::new(answer),
@@ -66,6 +80,12 @@ pub async fn keep(
             changed
         });
         let wake_at = keeper.turn(std::mem::take(&mut came));
+        describe.send_if_modified(|situation| {
+            let now = keeper.situation();
+            let changed = *situation != now;
+            *situation = now;
+            changed
+        });
         seen.send_if_modified(|seen| {
             let now = keeper.seen();
             let changed = *seen != now;
@@ -81,6 +101,7 @@ pub async fn keep(
                 Err(_) => return,
             },
             Ok(()) = local.changed() => keeper.local = local.borrow_and_update().clone(),
+            Ok(()) = outcome.changed() => keeper.outcome = outcome.borrow_and_update().clone(),
             () = tokio::time::sleep_until(until) => {}
         }
         while let Ok(answered) = answers.try_recv() {
@@ -91,6 +112,8 @@ pub async fn keep(
 
 struct Keeper {
     own: NodeId,
+    /// What has become of the synchronous mode.
+    outcome: Outcome,
     state: State,
     told: Told,
     dismissed: watch::Receiver<Option<Ballot>>,
@@ -121,10 +144,10 @@ impl Keeper {
         let observation = Observation {
             now: now(),
             random: random(),
-            want: want(self.told.role, &self.local, self.state.held.is_some(), silent),
+            want: self.unbarred(want(self.told.role, &self.local, self.state.held.is_some(), silent)),
             nodes: self.told.records.iter().map(|record| record.node_id.0).collect(),
             change: self.change(),
-            payload: None,
+            payload: self.payload(),
             force: None,
             in_place_of: self.told.in_place_of.map(|node| node.0),
             dismissed: *self.dismissed.borrow(),
@@ -152,6 +175,68 @@ impl Keeper {
         since.elapsed() >= Duration::from_millis(self.told.duration / 2)
     }
 
+    /// A right that this node could do nothing with would only make an overtaken primary of the last holder.
+    fn unbarred(&self, want: Want) -> Want {
+        let may = match (want, &self.state.held) {
+            (Want::Take, Some(_)) => !matches!(self.outcome.gate, Gate::Barred(_)),
+            (Want::Take, None) => !self.is_guarded() || matches!(self.outcome.gate, Gate::MayTry),
+            _ => true,
+        };
+        if may { want } else { Want::Nothing }
+    }
+
+    /// Whether, by what is known here, a majority may remember where acknowledged commits are.
+    fn is_guarded(&self) -> bool {
+        self.told.synchronous.0 != SynchronousMode::Off || self.state.payload_version > 0
+    }
+
+    fn is_to_be_promoted(&self) -> bool {
+        let wished = self.local.standing.is_some_and(|standing| standing.wished);
+        self.told.role == Role::Candidate || (self.told.role == Role::Other && wished)
+    }
+
+    /// What is told to who keeps the synchronous mode.
+    fn situation(&self) -> Situation {
+        let remembered = |payload: Payload| (payload.count, payload.standbys);
+        let given_up = &self.state.list.given_up;
+        let stage = match &self.state.held {
+            Some(held) if self.told.role == Role::Primary => Stage::Holder {
+                epoch: held.epoch.0,
+                payload: held.payload_chosen.then(|| remembered(held.payload.clone())),
+            },
+            Some(held) if self.is_to_be_promoted() => Stage::Elected {
+                epoch: held.epoch.0,
+                payload: remembered(without(&held.payload, given_up)),
+            },
+            None if self.is_to_be_promoted() && self.is_guarded() => Stage::Candidate,
+            _ => Stage::Other,
+        };
+        let (mode, count) = self.told.synchronous;
+        Situation {
+            records: self.told.records.clone(),
+            mode,
+            count,
+            enforcing: self
+                .local
+                .standing
+                .is_some_and(|standing| standing.loaded && standing.required),
+            stage,
+        }
+    }
+
+    /// What a majority is to remember of the synchronous standbys.
+    fn payload(&self) -> Option<(u32, Vec<i32>)> {
+        let held = self.state.held.as_ref().filter(|_| self.told.role == Role::Primary)?;
+        let (epoch, payload) = self.outcome.payload.as_ref()?;
+        (*epoch == held.epoch.0).then(|| payload.clone())
+    }
+
+    /// Whether the own server may be told its end: one that is to be promoted, not before it has every acknowledged commit.
+    fn may_be_told(&self) -> bool {
+        let Some(held) = &self.state.held else { return true };
+        self.told.role == Role::Primary || held.payload.count == 0 || self.outcome.gate == Gate::Open(held.epoch.0)
+    }
+
     /// How it stands, for the loop.
     fn seen(&self) -> Right {
         let required = self.local.standing.is_some_and(|standing| standing.required);
@@ -161,6 +246,7 @@ impl Keeper {
         }
         match self.local.standing {
             Some(standing) if self.state.held.is_some() && standing.end > now() => Right::Held,
+            Some(_) if let Gate::Barred(why) = &self.outcome.gate => Right::Barred(why.clone()),
             Some(_) => {
                 let rule = self.last_rule.map_or("", Rule::sentence);
                 Right::Missing(rule.trim_end_matches('.').to_owned())
@@ -264,6 +350,8 @@ impl Keeper {
                     self.voters.ask(attempt, self.record(voter), voter, &request, limit);
                 }
             }
+            // It is told in a later turn, as it does not know its end.
+            Action::ExtendLocalEnd { .. } if !self.may_be_told() => {}
             Action::ExtendLocalEnd { ballot, until, server } => self.tell_server(Order::HoldUntil {
                 until,
                 server,

@@ -6,16 +6,18 @@
 //!
 //! - `keeper`: the turns of the proposer
 //! - `local`: the own server, asked all the time
+//! - `synchronous`: the standbys that must have a commit, and whether this node has them all
 //! - `voters`: questions to the voters
 
 mod keeper;
 mod local;
+mod synchronous;
 mod voters;
 
 use repmgr_write_right::Ballot;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{Config, WriteRight};
+use crate::config::{Config, SynchronousMode, WriteRight};
 use crate::failover;
 use crate::metadata::NodeRecord;
 use crate::types::NodeId;
@@ -31,6 +33,8 @@ pub struct Told {
     pub in_place_of: Option<NodeId>,
     /// `write_right_duration`, in milliseconds.
     pub duration: u64,
+    /// `synchronous_mode` and `synchronous_node_count`.
+    pub synchronous: (SynchronousMode, u32),
 }
 
 /// What the own server is, as far as the right is concerned.
@@ -96,6 +100,7 @@ impl Right {
             role: Role::Other,
             in_place_of: None,
             duration: milliseconds(config),
+            synchronous: mode(config),
         });
         let (to_loop, seen) = watch::channel(failover::Right::Missing("nothing is known yet".to_owned()));
         let (announce, news) = mpsc::unbounded_channel();
@@ -122,17 +127,17 @@ impl Right {
     /// Tells the keeper what the loop knows.
     pub fn tell(&self, config: &Config, records: &[NodeRecord], role: Role, in_place_of: Option<NodeId>) {
         let duration = milliseconds(config);
+        let synchronous = mode(config);
         self.told.send_if_modified(|told| {
-            let changed = told.role != role
-                || told.in_place_of != in_place_of
-                || told.duration != duration
-                || told.records != records;
+            let same = (told.role, told.duration, told.synchronous) == (role, duration, synchronous);
+            let changed = !same || told.in_place_of != in_place_of || told.records != records;
             if changed {
                 *told = Told {
                     records: records.to_vec(),
                     role,
                     in_place_of,
                     duration,
+                    synchronous,
                 };
             }
             changed
@@ -171,6 +176,11 @@ impl Right {
         }
         std::mem::take(&mut self.pending)
     }
+}
+
+fn mode(config: &Config) -> (SynchronousMode, u32) {
+    let count = u32::try_from(config.synchronous_node_count).unwrap_or(1);
+    (config.synchronous_mode, count)
 }
 
 fn milliseconds(config: &Config) -> u64 {

@@ -9,17 +9,19 @@ use super::followers::{self, Followers};
 use super::journal::Journal;
 use super::judging::{
     Resource, judge_archive, judge_backups, judge_daemons, judge_lag, judge_primary, judge_replay, judge_replication,
-    judge_repmgr, judge_room, too_few, unanswered,
+    judge_repmgr, judge_room, judge_synchronous, too_few, unanswered,
 };
 use super::peer::Peer;
 use super::resume::{self, Phase};
 use super::{Promotion, Request, Shutdown, Switchover};
+use crate::config::WriteRight;
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::metadata::{NodeRecord, nodes};
 use crate::operations::promote;
 use crate::operations::siblings::Route;
+use crate::operations::write_right::members;
 use crate::postgres::{Connection, Deadlines};
 use crate::remote::Ssh;
 use crate::types::{NodeId, NodeType, RecoveryState};
@@ -223,12 +225,19 @@ async fn fresh<'r>(
     let capacity = promote::capacity(&base.local)
         .await
         .map_err(|error| unanswered(ExitCode::BadConfig, "count free walsenders and slots", &error))?;
-    let (primary_says, host_says, local_says, followers, daemons) = tokio::join!(
+    let synchronous = async {
+        match request.config.write_right {
+            WriteRight::Off => None,
+            _ => members::ask_all(&base.local).await.ok(),
+        }
+    };
+    let (primary_says, host_says, local_says, followers, daemons, synchronous) = tokio::join!(
         ask_primary(request, &base, &primary, found.node_id),
         ask_host(request, &peer, base.own.node_id),
         ask_local(request, &base),
         followers::ask(request, route, &base.local, found.node_id, &base.own),
         daemons,
+        synchronous,
     );
     let (former, rewind) = judge_primary(
         request,
@@ -260,6 +269,7 @@ async fn fresh<'r>(
         judge_archive(request, &former, &answers.archive)?;
     }
     judge_lag(request, &local_says.lag)?;
+    judge_synchronous(request, &base.own, &former, synchronous)?;
     let slots = too_few(Resource::Slots, capacity.slots, followers.required_slots(&former));
     let few_slots = judge_capacity(request, slots, dry_run)?;
     let method = local_says.method?;

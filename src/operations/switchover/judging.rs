@@ -6,13 +6,16 @@ use super::daemons::{self, Daemons};
 use super::journal::Journal;
 use super::peer::{self, Archive, Asked, Complaint, NoVersion, Peer, describe, ssh_failed};
 use super::{Request, Rewind};
+use crate::config::SynchronousMode;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::metadata::{Attachment, NodeRecord};
 use crate::operations::join_check;
+use crate::operations::write_right::members::{self, Asked as Said};
 use crate::postgres::QueryError;
 use crate::remote::Call;
 use crate::survey::Observation;
+use crate::write_right::synchronous::may_take_over;
 use crate::{detail, hint, info, warning};
 /// The first repmgr that knows `node check --replication-config-owner`.
 const KNOWS_CONFIG_OWNER: u32 = 50100;
@@ -306,6 +309,39 @@ pub(super) fn judge_lag(request: &Request, lag: &std::result::Result<i64, QueryE
         warning!("replication lag of this node is {lag} seconds (\"replication_lag_warning\" is {warn})");
     }
     Ok(())
+}
+
+/// With the synchronous mode: the standby must be one that commits wait for.
+pub(super) fn judge_synchronous(
+    request: &Request,
+    own: &NodeRecord,
+    former: &NodeRecord,
+    asked: Option<(Vec<NodeRecord>, Vec<Said>)>,
+) -> Result<()> {
+    let Some((records, asked)) = asked else { return Ok(()) };
+    let Some(payload) = members::remembered(&asked) else {
+        if request.config.synchronous_mode == SynchronousMode::Off {
+            return Ok(());
+        }
+        return Err(Error::new(
+            ExitCode::SwitchoverFail,
+            "no majority of the nodes says which standbys have every acknowledged commit",
+        )
+        .hint("\"repmgr write-right show\" asks all of them"));
+    };
+    let answering: Vec<i32> = members::positions(&asked).into_keys().collect();
+    let title = |node: i32| {
+        let found = records.iter().find(|record| record.node_id.0 == node);
+        found.map_or_else(|| format!("node {node}"), NodeRecord::title)
+    };
+    may_take_over(own.node_id.0, former.node_id.0, &payload, &answering, title).map_err(|barred| {
+        Error::new(
+            ExitCode::SwitchoverFail,
+            "acknowledged commits might be lost by this switchover",
+        )
+        .detail(barred.reason)
+        .hint(barred.way_out)
+    })
 }
 
 /// Check 28.

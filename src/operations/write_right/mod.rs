@@ -1,6 +1,7 @@
 //! The right to write, for a person: had before a promotion, switched on and off for the whole cluster. Answers for the
 //! order of the steps. Does not vote and does not renew: the daemons do.
 
+pub mod members;
 mod switching;
 
 use std::time::{Duration, Instant};
@@ -8,8 +9,9 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
-use crate::metadata::write_right;
+use crate::metadata::{NodeRecord, write_right};
 use crate::postgres::Connection;
+use crate::write_right::synchronous::may_be_promoted;
 use crate::{detail, notice};
 
 pub use switching::{Voter, disable, enable, look, voters};
@@ -33,6 +35,7 @@ pub async fn acquire(config: &Config, connection: &Connection) -> Result<()> {
     if standing.left > 0 {
         return Ok(());
     }
+    has_every_commit(config, connection).await?;
     let limit = config.write_right_duration * 3;
     notice!(
         "waiting up to {} seconds until the daemon of this node has acquired the right to write",
@@ -62,6 +65,27 @@ pub async fn acquire(config: &Config, connection: &Connection) -> Result<()> {
             .hint("see the daemon's log for which nodes voted; \"repmgr write-right show\" asks all of them")
             .hint("the daemon of this node must run, with \"write_right=majority\" in repmgr.conf"),
     )
+}
+
+/// An error if by what the nodes say acknowledged commits may be elsewhere. The daemon asks again when it holds the right.
+async fn has_every_commit(config: &Config, connection: &Connection) -> Result<()> {
+    let Ok((records, asked)) = members::ask_all(connection).await else {
+        return Ok(());
+    };
+    let Some(payload) = members::remembered(&asked) else {
+        return Ok(());
+    };
+    let title = |node: i32| {
+        let found = records.iter().find(|record| record.node_id.0 == node);
+        found.map_or_else(|| format!("node {node}"), NodeRecord::title)
+    };
+    let own = config.node_id;
+    may_be_promoted(own, &payload, &members::positions(&asked), title).map_err(|barred| {
+        failed("this server may lack acknowledged commits, so it is not promoted")
+            .detail(barred.reason)
+            .hint(barred.way_out)
+            .hint("see \"Synchronous mode\" in the manual's chapter on the right to write for nodes that are lost for good")
+    })
 }
 
 fn failed(message: &str) -> Error {

@@ -7,7 +7,7 @@ use repmgr_write_right::{Answer, Request, Verdict, VoterList};
 
 use crate::error::{Error, Result};
 use crate::metadata::write_right::{self, EXTENSION, Standing};
-use crate::metadata::{NodeRecord, functions};
+use crate::metadata::{NodeRecord, functions, synchronous};
 use crate::postgres::{Connection, Deadlines};
 use crate::types::{NodeType, RecoveryState};
 use crate::{info, notice, survey};
@@ -174,7 +174,11 @@ pub async fn disable(voters: &[Voter], dry_run: bool) -> Result<()> {
             .iter()
             .filter(|voter| voter.record.node_type != NodeType::Witness)
     };
-    let reset = join_all(servers().map(|voter| write_right::require(voter.connection, false))).await;
+    let reset = join_all(servers().map(|voter| async {
+        write_right::require(voter.connection, false).await?;
+        synchronous::give_back(voter.connection).await
+    }))
+    .await;
     let failed = servers()
         .zip(reset)
         .filter_map(|(voter, result)| Some(format!("{}: {}", voter.record.title(), result.err()?)));

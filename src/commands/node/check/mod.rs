@@ -14,6 +14,7 @@ mod outcome;
 mod report;
 mod role;
 mod slots;
+mod synchronous;
 
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
@@ -21,6 +22,7 @@ use tokio::sync::OnceCell;
 use crate::commands::connecting::{local_conninfo, local_title, unreachable};
 use crate::commands::records::required_record;
 use crate::commands::{ColumnFormat, Context, overview};
+use crate::config::SynchronousMode;
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
@@ -44,13 +46,14 @@ enum Check {
     MissingSlots,
     DataDirectory,
     Repmgrd,
+    Synchronous,
     ConfigOwner,
     DbConnection,
 }
 
 impl Check {
     /// In the order in which options are looked at; only the first one that was given counts.
-    const BY_OPTION: [Check; 10] = [
+    const BY_OPTION: [Check; 11] = [
         Check::ArchiveReady,
         Check::Upstream,
         Check::Downstream,
@@ -60,6 +63,7 @@ impl Check {
         Check::MissingSlots,
         Check::DataDirectory,
         Check::Repmgrd,
+        Check::Synchronous,
         Check::ConfigOwner,
     ];
 
@@ -87,6 +91,7 @@ impl Check {
             Check::MissingSlots => "missing-slots",
             Check::DataDirectory => "data-directory-config",
             Check::Repmgrd => "repmgrd",
+            Check::Synchronous => "synchronous",
             Check::ConfigOwner => "replication-config-owner",
             Check::DbConnection => "db-connection",
         }
@@ -104,6 +109,7 @@ impl Check {
             Check::MissingSlots => "Missing physical replication slots",
             Check::DataDirectory => "Configured data directory",
             Check::Repmgrd => "repmgrd",
+            Check::Synchronous => "Synchronous standbys",
             Check::ConfigOwner => "Replication configuration owner",
             Check::DbConnection => "Database connection",
         }
@@ -121,6 +127,7 @@ impl Check {
             Check::MissingSlots => "REPMGR_MISSING_SLOTS",
             Check::DataDirectory => "REPMGR_DATA_DIRECTORY",
             Check::Repmgrd => "REPMGRD",
+            Check::Synchronous => "REPMGR_SYNCHRONOUS",
             Check::ConfigOwner | Check::DbConnection => return None,
         })
     }
@@ -194,6 +201,7 @@ impl Node<'_> {
             Check::MissingSlots => slots::missing(self).await,
             Check::DataDirectory => data_directory::configured(self).await,
             Check::Repmgrd => daemon::check(self).await,
+            Check::Synchronous => synchronous::check(self).await,
             Check::ConfigOwner => data_directory::owner(&self.context.config.data_directory),
             Check::DbConnection => Outcome::new(output::CheckStatus::Ok, ""),
         }
@@ -287,7 +295,10 @@ fn single(context: &Context, name: &str, check: Check, outcome: Outcome) -> Resu
 }
 
 async fn combined(node: &Node<'_>) -> Result<ExitCode> {
-    let asked = join_all(Check::COMBINED.map(|check| async move { (check, node.examine(check).await) }));
+    let mode = node.context.config.synchronous_mode;
+    let ours = (mode != SynchronousMode::Off).then_some(Check::Synchronous);
+    let checks = Check::COMBINED.into_iter().chain(ours);
+    let asked = join_all(checks.map(|check| async move { (check, node.examine(check).await) }));
     let report = Report::new(node.context, &node.own.node_name, asked.await);
     let format = node.context.options.format;
     output::print(&match format {
