@@ -144,6 +144,11 @@ impl Turn<'_> {
             .in_force
             .as_ref()
             .is_some_and(|force| force.setting == seen.setting);
+        // Only a payload that has the holder itself allows that.
+        let may_have_waited_for_nobody = seen
+            .payload
+            .as_ref()
+            .is_none_or(|(_, members)| members.contains(&seen.own));
         if !same || stale {
             self.next.in_force = Some(InForce {
                 setting: seen.setting.clone(),
@@ -153,7 +158,7 @@ impl Turn<'_> {
         } else if let Some(force) = &mut self.next.in_force
             && force.barrier.is_none()
             // Where nobody was waited for before, nobody is until that process knows of it.
-            && (seen.checkpointer_idle || seen.payload != Some((1, vec![seen.own])))
+            && (seen.checkpointer_idle || !may_have_waited_for_nobody)
             && seen.now - force.since >= RELOADED
         {
             force.barrier = Some(seen.written);
