@@ -104,7 +104,9 @@ pub fn decide(seen: &Observation) -> Decision {
             };
             return decided(Rule::LastHolder, Action::Wait, reason);
         }
-        Voters::Agree { holder, epoch, runs } => (*holder, *epoch, *runs),
+        Voters::Agree {
+            holder, epoch, runs, ..
+        } => (*holder, *epoch, *runs),
     };
     match &seen.holder {
         Holder::Unseen(why) => {
@@ -157,6 +159,13 @@ fn overtaken(seen: &Observation, holder: i32, epoch: u64) -> Decision {
         Histories::Parted { how, .. } => how.clone(),
     };
     if let Server::Primary { .. } = seen.server {
+        if let Voters::Agree {
+            others_suffice: false, ..
+        } = seen.voters
+        {
+            let reason = format!("{primary}; {how}; without this node's vote there is no majority");
+            return decided(Rule::VoteNeeded, Action::Wait, reason);
+        }
         return decided(Rule::Overtaken, Action::Stop, format!("{primary}; {how}"));
     }
     let reason = format!("{primary}; {how}");

@@ -26,6 +26,7 @@ fn overtaken() -> Observation {
             holder: NodeId(2),
             epoch: 7,
             runs: true,
+            others_suffice: true,
         },
         holder: Holder::Primary,
         histories: parted(),
@@ -99,6 +100,7 @@ fn the_last_holder_goes_on() {
         holder: NodeId(1),
         epoch: 7,
         runs: false,
+        others_suffice: true,
     };
     let seen = Observation {
         server: RUNNING,
@@ -114,6 +116,7 @@ fn a_primary_that_enforces_nothing_is_stopped_whoever_has_the_right() {
         holder: NodeId(1),
         epoch: 7,
         runs: false,
+        others_suffice: true,
     };
     let too_few = Voters::TooFew {
         missing: vec![NodeId(2)],
@@ -146,6 +149,7 @@ fn a_holder_that_is_not_promoted_yet_has_overtaken_nobody() {
         holder: NodeId(2),
         epoch: 7,
         runs,
+        others_suffice: true,
     };
     let seen = Observation {
         server: RUNNING,
@@ -215,6 +219,22 @@ fn an_overtaken_server_is_stopped_whatever_the_policy() {
             gives(&seen, Rule::Overtaken, Action::Stop);
         }
     }
+}
+
+#[test]
+fn a_server_whose_vote_is_needed_goes_on_without_commits() {
+    let voters = Voters::Agree {
+        holder: NodeId(2),
+        epoch: 7,
+        runs: true,
+        others_suffice: false,
+    };
+    let seen = Observation {
+        server: RUNNING,
+        voters,
+        ..overtaken()
+    };
+    gives(&seen, Rule::VoteNeeded, Action::Wait);
 }
 
 #[test]

@@ -66,6 +66,8 @@ pub enum Voters {
         epoch: u64,
         /// Whether its lease runs at one of them at least.
         runs: bool,
+        /// Whether the others are a majority without this node's vote, which is lost while its server is stopped.
+        others_suffice: bool,
     },
 }
 

@@ -31,6 +31,7 @@ rules! {
     HistoriesUnknown = "histories-unknown", "It cannot be told yet how the own data and the new primary's belong together: wait.";
     NoRelation = "no-relation", "The new primary's data are no continuation of this node's: a person has to look.";
     Overtaken = "overtaken", "Another node was promoted with the right since: stop the own server, so that no client stays with it.";
+    VoteNeeded = "vote-needed", "Another node was promoted with the right since, and keeps it by this node's vote: leave the own server running, which commits nothing, until another voter is there.";
     OvertakenWaits = "overtaken-waits", "The overtaken server is stopped, and rejoin=manual: a person makes it a standby.";
     ReturnsByFollowing = "returns-by-following", "The overtaken server has nothing that the new primary has not: start it as its standby.";
     ReturnsByRewind = "returns-by-rewind", "The overtaken server has what the new primary has not: rewind it.";

@@ -35,7 +35,7 @@ pub fn count(own: NodeId, registered: &[NodeId], answers: &BTreeMap<i32, Answer>
             .filter(|answer| answer.silent == 0)
             .and_then(|answer| answer.known.as_ref())
     };
-    let (voters, ballot) = agreement(list, answers, votes);
+    let (voters, ballot) = agreement(own, list, answers, votes);
     Votes {
         voters,
         ballot,
@@ -48,6 +48,7 @@ fn known<'a>(answers: impl Iterator<Item = &'a Answer>) -> impl Iterator<Item = 
 }
 
 fn agreement<'a>(
+    own: NodeId,
     list: &VoterList,
     answers: &BTreeMap<i32, Answer>,
     votes: impl Fn(i32) -> Option<&'a Known>,
@@ -74,6 +75,7 @@ fn agreement<'a>(
         holder: NodeId(ballot.node),
         epoch: epoch.unwrap_or_default(),
         runs,
+        others_suffice: list.is_quorum(|node| node != own.0 && votes(node).is_some()),
     };
     (agree, Some(ballot))
 }
@@ -135,11 +137,20 @@ mod tests {
             holder: NodeId(2),
             epoch: 7,
             runs,
+            others_suffice: true,
         };
         assert_eq!(votes.voters, agree(true));
         assert_eq!(votes.ballot.map(|ballot| ballot.node), Some(2));
         let votes = counted(&[answer(2, 7, 2, 0), answer(3, 7, 2, 0)]);
         assert_eq!(votes.voters, agree(false));
+        let votes = counted(&[answer(1, 7, 2, 0), answer(3, 7, 2, 800)]);
+        assert!(matches!(
+            votes.voters,
+            Voters::Agree {
+                others_suffice: false,
+                ..
+            }
+        ));
     }
 
     #[test]
