@@ -98,6 +98,14 @@ fn it_is_switched_on_and_off_while_clients_write() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert_eq!(shown.matches("\"vote\": \"voting\"").count(), 3, "{shown}");
     assert_eq!(shown.matches("\"holder\": 1").count(), 3, "{shown}");
+    for overview in [["cluster", "show"], ["service", "status"]] {
+        let text = first.repmgr(&overview);
+        let text = String::from_utf8_lossy(&text.stdout).into_owned();
+        assert!(text.contains("| Holder | Epoch | Lease left"), "{text}");
+        assert_eq!(text.matches("| node1  | 1     | ").count(), 3, "{text}");
+        let csv = first.repmgr(&[overview[0], overview[1], "--csv"]);
+        assert!(!String::from_utf8_lossy(&csv.stdout).contains("node1,1,"), "{csv:?}");
+    }
 
     first.repmgr_ok(&["write-right", "disable"]);
     for id in 1..=3 {
@@ -193,6 +201,114 @@ fn a_switchover_hands_the_right_over() {
     may_write(&cluster, 2);
     assert!(!holds(&cluster, 1));
     cluster.wait_streaming(2, 1);
+}
+
+/// The newest list of voters that a node has on record: version, voters, voters before, those given up.
+fn list(cluster: &Cluster, id: u32) -> String {
+    let list = "SELECT list FROM repmgr_write_right.status()";
+    cluster.node(id).server.try_query(list).unwrap_or_default()
+}
+
+fn shown(cluster: &Cluster, id: u32) -> String {
+    let output = cluster.node(id).repmgr(&["write-right", "show", "--format=json"]);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn is_gone(cluster: &mut Cluster, id: u32) {
+    cluster.node_mut(id).stop_daemon();
+    cluster.node(id).server.stop("immediate");
+}
+
+#[test]
+fn a_primary_that_lost_the_majority_for_good_goes_on_when_a_person_gives_the_others_up() {
+    let mut cluster = guarded("guarded-force");
+    may_write(&cluster, 1);
+    let force = ["write-right", "force", "--give-up=2,3"];
+    let refused = cluster.node(1).repmgr_fails(1, &force);
+    assert!(refused.contains("still there"), "{refused}");
+    is_gone(&mut cluster, 2);
+    is_gone(&mut cluster, 3);
+    is_refused(&cluster, 1);
+    // An order that a frozen daemon reads of too late is not obeyed.
+    cluster.node(1).signal_daemon(Signal::SIGSTOP);
+    let first = &cluster.node(1).server;
+    first.query("SELECT repmgr_write_right.give_up('2,3', 200)");
+    eventually("the order is over", || {
+        let over = first.query("SELECT ordered IS NULL FROM repmgr_write_right.status()");
+        (over == "t").then_some(())
+    });
+    cluster.node(1).signal_daemon(Signal::SIGCONT);
+    let said_only = cluster.node(1).repmgr_fails(1, &force);
+    assert!(said_only.contains("nothing was changed"), "{said_only}");
+    assert!(said_only.contains("two servers may acknowledge commits"), "{said_only}");
+    let tried = cluster
+        .node(1)
+        .repmgr(&[&force[..], &["--force", "--dry-run"]].concat());
+    assert!(said(&tried).contains("all prerequisites"), "{}", said(&tried));
+    assert_eq!(list(&cluster, 1), "1:1,2,3::");
+    assert!(writes(&cluster, 1, "what must not be").is_err());
+
+    cluster.node(1).repmgr_ok(&[&force[..], &["--force"]].concat());
+    may_write(&cluster, 1);
+    assert_eq!(list(&cluster, 1), "1000001:1::2,3");
+    assert!(
+        shown(&cluster, 1).contains("\"vote\": \"given up; "),
+        "{}",
+        shown(&cluster, 1)
+    );
+
+    // Back again it is told, and votes no more.
+    for id in 2..=3 {
+        cluster.node(id).server.start();
+        cluster.node_mut(id).start_daemon();
+    }
+    eventually("those given up know it", || {
+        (2..=3).all(|id| list(&cluster, id) == "1000001:1::2,3").then_some(())
+    });
+    assert_eq!(shown(&cluster, 1).matches("\"vote\": \"given up\"").count(), 2);
+    assert_eq!(shown(&cluster, 1).matches("\"vote\": \"voting\"").count(), 1);
+    let refused = cluster
+        .node(2)
+        .repmgr_fails(1, &["write-right", "force", "--give-up=1", "--force"]);
+    assert!(refused.contains("was given up itself"), "{refused}");
+    for id in 2..=3 {
+        cluster.wait_streaming(1, id);
+    }
+    cluster.node(1).repmgr_ok(&["write-right", "enable"]);
+    let all = shown(&cluster, 1);
+    assert_eq!(all.matches("\"vote\": \"voting\"").count(), 3, "{all}");
+    may_write(&cluster, 1);
+}
+
+#[test]
+fn a_standby_that_lost_the_majority_for_good_is_promoted_by_force() {
+    let mut cluster = guarded("guarded-force-standby");
+    may_write(&cluster, 1);
+    for id in 1..=3 {
+        cluster.node(id).repmgr_ok(&["service", "pause"]);
+    }
+    is_gone(&mut cluster, 1);
+    is_gone(&mut cluster, 3);
+    let said = cluster.node(2).repmgr_fails(8, &["standby", "promote"]);
+    assert!(said.contains("was not granted the right to write"), "{said}");
+    cluster
+        .node(2)
+        .repmgr_ok(&["write-right", "force", "--give-up=1,3", "--force"]);
+    assert_eq!(list(&cluster, 2), "1000001:2::1,3");
+    cluster.node(2).repmgr_ok(&["standby", "promote"]);
+    may_write(&cluster, 2);
+    // The primary that was given up is a primary still, and writes nothing.
+    cluster.node(1).server.start();
+    assert!(writes(&cluster, 1, "what must not be").is_err());
+    cluster.node_mut(1).spawn_daemon();
+    eventually("it knows that it was given up", || {
+        list(&cluster, 1).ends_with(":2::1,3").then_some(())
+    });
+    assert!(writes(&cluster, 1, "what must not be").is_err());
+    assert!(!holds(&cluster, 1));
+    let shown = shown(&cluster, 2);
+    assert!(shown.contains("\"vote\": \"given up\""), "{shown}");
+    may_write(&cluster, 2);
 }
 
 #[test]

@@ -25,6 +25,24 @@ CREATE FUNCTION wish(milliseconds bigint)
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'repmgr_write_right_wish';
 
+-- Tells the daemon of this server, for so many milliseconds, that a person gives these nodes up for good (their ids with commas
+-- between them), so that the others vote without them; 0 takes that back.
+CREATE FUNCTION give_up(nodes text, milliseconds bigint)
+    RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'repmgr_write_right_give_up';
+
+-- Tells it that nodes which were given up may vote again.
+CREATE FUNCTION take_back(nodes text, milliseconds bigint)
+    RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'repmgr_write_right_take_back';
+
+-- Who grants the right: a majority of the nodes, or etcd. Said once, when it is switched on; all daemons go by it.
+CREATE TABLE granted_by (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    who text NOT NULL CHECK (who IN ('majority', 'etcd')));
+
 -- How the right to write stands on this server.
 CREATE FUNCTION status(
     -- Whether the checks are hooked into the server: the library is in shared_preload_libraries since its start.
@@ -57,8 +75,15 @@ CREATE FUNCTION status(
     OUT silent_ms bigint,
     OUT loss text,
     -- Whether somebody waits for the daemon to acquire the right for a promotion.
-    OUT wished boolean)
+    OUT wished boolean,
+    -- What a person has told the daemon, "give-up" or "take-back", of which nodes, and until when that stands; NULL if nothing.
+    OUT ordered text,
+    OUT ordered_nodes text,
+    OUT ordered_until_ms bigint,
+    -- The round of the highest ballot that lapse() ended; 0 if there was none.
+    OUT over_round bigint)
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'repmgr_write_right_status';
 
-REVOKE ALL ON FUNCTION ask(text), hold_until(bigint, bigint, text), lapse(text), wish(bigint), status() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ask(text), hold_until(bigint, bigint, text), lapse(text), wish(bigint), give_up(text, bigint),
+    take_back(text, bigint), status() FROM PUBLIC;

@@ -32,6 +32,7 @@ pub enum Command {
     WriteRightEnable,
     WriteRightDisable,
     WriteRightShow,
+    WriteRightForce,
 }
 
 /// What the table says of one command.
@@ -418,6 +419,22 @@ pub static COMMANDS: &[CommandEntry] = &[
         &[
             ("All voters", "repmgr -f /etc/repmgr.conf write-right show"),
             ("As JSON", "repmgr -f /etc/repmgr.conf write-right show --format=json"),
+        ],
+    ),
+    entry(
+        Command::WriteRightForce,
+        "write-right",
+        "force",
+        "Gives nodes up for good, so that those that remain grant the right to write without a majority of all.",
+        &[
+            (
+                "Nodes 2 and 3 are lost: what that means, on the node that is to write",
+                "repmgr -f /etc/repmgr.conf write-right force --give-up=2,3",
+            ),
+            (
+                "And now in earnest",
+                "repmgr -f /etc/repmgr.conf write-right force --give-up=2,3 --force",
+            ),
         ],
     ),
 ];

@@ -87,6 +87,7 @@ async fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::DaemonStop => daemon::stop::run(context).await,
         Command::WriteRightEnable => write_right::switch::run(context, true).await,
         Command::WriteRightDisable => write_right::switch::run(context, false).await,
+        Command::WriteRightForce => write_right::force::run(context).await,
         Command::WriteRightShow => write_right::show::run(context).await,
     }
 }

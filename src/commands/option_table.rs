@@ -100,6 +100,7 @@ pub static OPTIONS: &[OptionEntry] = &[
         WitnessRegister,
         WitnessUnregister,
         NodeRejoin,
+        WriteRightForce,
     ]),
     option(
         "dry-run",
@@ -127,6 +128,7 @@ pub static OPTIONS: &[OptionEntry] = &[
         DaemonStop,
         WriteRightEnable,
         WriteRightDisable,
+        WriteRightForce,
     ])
     .tolerated_by(&[ServiceStatus]),
     option(
@@ -328,6 +330,21 @@ pub static OPTIONS: &[OptionEntry] = &[
     option("no-wait", flag!(no_wait), "Does not wait for the result.")
         .short('W')
         .only(&[NodeRejoin, DaemonStart, DaemonStop]),
+    option(
+        "give-up",
+        Argument::Text("ID,ID...", |options, value| {
+            let ids = value.split(',').map(|id| id.trim().parse().ok().filter(|id| *id > 0));
+            let ids: Option<Vec<i32>> = ids.collect();
+            options.give_up = ids
+                .ok_or("node ids with commas between them are wanted")?
+                .into_iter()
+                .map(NodeId)
+                .collect();
+            Ok(())
+        }),
+        "The nodes that are gone for good and vote no more, by their ids.",
+    )
+    .only(&[WriteRightForce]),
     option(
         "siblings-follow",
         flag!(siblings_follow),

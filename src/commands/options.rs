@@ -85,6 +85,8 @@ pub struct Options {
     pub wait_start: Option<u32>,
     /// `None`: not given; `Some(None)`: wait for ever; `Some(Some(n))`: n seconds, 0 is off.
     pub wait_sync: Option<Option<u32>>,
+    /// Each once was enough.
+    pub give_up: Vec<NodeId>,
     pub siblings_follow: bool,
     pub always_promote: bool,
     /// `None`: not given; `Some(None)`: the pg_rewind of the binary directory; `Some(Some(path))`: this one.

@@ -24,6 +24,59 @@ pub struct Standing {
     pub wished: bool,
 }
 
+/// Who grants the right, as it was said when it was switched on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GrantedBy {
+    /// A majority of the nodes.
+    #[default]
+    Majority,
+    /// etcd.
+    Etcd,
+}
+
+impl GrantedBy {
+    /// Its word, in SQL and in repmgr.conf.
+    pub fn word(self) -> &'static str {
+        match self {
+            GrantedBy::Majority => "majority",
+            GrantedBy::Etcd => "etcd",
+        }
+    }
+}
+
+/// What a person can tell the daemon through its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderKind {
+    /// These nodes are gone for good.
+    GiveUp,
+    /// These nodes, given up before, may vote again.
+    TakeBack,
+}
+
+/// An order that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Which.
+    pub kind: OrderKind,
+    /// Of which nodes.
+    pub nodes: Vec<NodeId>,
+    /// Until when, on the host's `CLOCK_BOOTTIME`: a daemon that reads of it later must not obey any more.
+    pub until: u64,
+}
+
+/// Everything that a server says for its own daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// How the right stands.
+    pub standing: Standing,
+    /// Who grants it.
+    pub granted_by: GrantedBy,
+    /// What a person has ordered.
+    pub order: Option<Order>,
+    /// Only ballots of a higher round can extend the server's right; zero: all can.
+    pub over_round: u64,
+}
+
 /// What one server says of the right, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vote {
@@ -66,21 +119,67 @@ pub async fn exists(connection: &Connection) -> Result<bool, QueryError> {
 
 /// How the right stands; `None` if the extension is not there.
 pub async fn standing(connection: &Connection) -> Result<Option<Standing>, QueryError> {
+    Ok(look(connection).await?.map(|look| look.standing))
+}
+
+/// How the right stands, and what the daemon is to do about it; `None` if the extension is not there.
+pub async fn look(connection: &Connection) -> Result<Option<Look>, QueryError> {
     if !exists(connection).await? {
         return Ok(None);
     }
     let sql = "SELECT enforcement_loaded, enforcement_on, server, coalesce(end_boottime_ms, 0), \
-               coalesce(remaining_ms, 0), wished FROM repmgr_write_right.status()";
+               coalesce(remaining_ms, 0), wished, ordered, ordered_nodes, coalesce(ordered_until_ms, 0), over_round, \
+               (SELECT who FROM repmgr_write_right.granted_by) FROM repmgr_write_right.status()";
     let row = connection.query_one(sql, &[]).await?;
     let number = |column: usize| row.get::<_, i64>(column).max(0).unsigned_abs();
-    Ok(Some(Standing {
-        loaded: row.get(0),
-        required: row.get(1),
-        server: number(2),
-        end: number(3),
-        left: number(4),
-        wished: row.get(5),
+    let kind = match row.get::<_, Option<&str>>(6) {
+        Some("give-up") => Some(OrderKind::GiveUp),
+        Some("take-back") => Some(OrderKind::TakeBack),
+        _ => None,
+    };
+    let nodes = row.get::<_, Option<&str>>(7).unwrap_or_default();
+    let order = kind.map(|kind| Order {
+        kind,
+        nodes: nodes.split(',').filter_map(|id| id.parse().ok()).map(NodeId).collect(),
+        until: number(8),
+    });
+    Ok(Some(Look {
+        standing: Standing {
+            loaded: row.get(0),
+            required: row.get(1),
+            server: number(2),
+            end: number(3),
+            left: number(4),
+            wished: row.get(5),
+        },
+        granted_by: match row.get::<_, Option<&str>>(10) {
+            Some("etcd") => GrantedBy::Etcd,
+            _ => GrantedBy::Majority,
+        },
+        order,
+        over_round: number(9),
     }))
+}
+
+/// Who grants the right in the cluster of this server; `None` if the extension is not there.
+pub async fn granted_by(connection: &Connection) -> Result<Option<GrantedBy>, QueryError> {
+    Ok(look(connection).await?.map(|look| look.granted_by))
+}
+
+/// Tells the server's daemon what a person orders; it stands for `milliseconds`, zero takes it back.
+pub async fn order(
+    connection: &Connection,
+    kind: OrderKind,
+    nodes: &[NodeId],
+    milliseconds: u64,
+) -> Result<(), QueryError> {
+    let sql = match kind {
+        OrderKind::GiveUp => "SELECT repmgr_write_right.give_up($1, $2)",
+        OrderKind::TakeBack => "SELECT repmgr_write_right.take_back($1, $2)",
+    };
+    let nodes: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
+    let (nodes, milliseconds) = (nodes.join(","), bigint(milliseconds));
+    connection.query(sql, &[&nodes, &milliseconds]).await.map(|_| ())
 }
 
 /// Puts a question to the node's vote; question and answer are those of `write-right/`.

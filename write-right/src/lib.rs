@@ -49,7 +49,7 @@ pub use payload::Payload;
 pub use record::{Durable, Loss, Record, Volatile};
 pub use safety::{Rules, Safety};
 pub use text::Malformed;
-pub use voters::VoterList;
+pub use voters::{ListRank, VoterList};
 
 /// The longest lease that a voter grants.
 pub const LONGEST_LEASE: u64 = 30_000;

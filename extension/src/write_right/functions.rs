@@ -8,7 +8,7 @@ use pgrx::{IntoDatum, PgSqlErrorCode};
 use repmgr_write_right::{Ballot, LONGEST_LEASE, NotExtended};
 
 use super::enforcement;
-use super::shared;
+use super::shared::{self, MOST_NODES, Order};
 use super::voter::{self, Failure};
 use crate::call::{raise, row, sql_function, text, text_argument};
 use crate::state;
@@ -81,6 +81,23 @@ sql_function! {
 }
 
 sql_function! {
+    /// Tells the daemon of this server, for so many milliseconds, which nodes a person gives up; zero takes that back.
+    /// NULL changes nothing; what is no list of node ids is refused (22023).
+    repmgr_write_right_give_up, |call| {
+        shared::order(Order::GiveUp, &nodes(call, 0)?, number(call, 1)?);
+        Some(pg_return_void())
+    }
+}
+
+sql_function! {
+    /// The same for nodes that were given up and may vote again.
+    repmgr_write_right_take_back, |call| {
+        shared::order(Order::TakeBack, &nodes(call, 0)?, number(call, 1)?);
+        Some(pg_return_void())
+    }
+}
+
+sql_function! {
     /// How the right to write stands on this server: see the SQL script for the columns.
     repmgr_write_right_status, |call| {
         let right = state::write_right();
@@ -89,6 +106,7 @@ sql_function! {
         let record = voter::look().unwrap_or_else(|failure| fail(failure));
         let known = record.as_ref().and_then(|(record, _)| Some(&record.durable.as_ref()?.known));
         let left = |until: u64| Some(bigint(until.saturating_sub(now)));
+        let ordered = shared::ordered();
         let state = match &record {
             None => "none",
             Some((record, _)) if now < record.volatile.silent_until => "silent",
@@ -114,6 +132,13 @@ sql_function! {
             record.as_ref().and_then(|(record, _)| left(record.volatile.silent_until)),
             record.and_then(|(_, loss)| loss.durable.or(loss.volatile)).map(|why| text(why.as_bytes())),
             right.is_wished().into_datum(),
+            ordered.as_ref().map(|(order, _, _)| text(order.word().as_bytes())),
+            ordered.as_ref().map(|(_, nodes, _)| {
+                let nodes: Vec<String> = nodes.iter().map(i32::to_string).collect();
+                text(nodes.join(",").as_bytes())
+            }),
+            ordered.map(|(_, _, until)| bigint(until)),
+            Some(bigint(right.over_round())),
         ]))
     }
 }
@@ -149,6 +174,23 @@ fn fail(failure: Failure) -> ! {
 fn number(call: FunctionCallInfo, position: usize) -> Option<u64> {
     // SAFETY: only called by functions that are declared with a bigint at this position.
     unsafe { pg_getarg::<i64>(call, position) }.map(|number| number.max(0).unsigned_abs())
+}
+
+/// The node ids whose list is at `position`, `None` if NULL; raises a server error (22023) for another text.
+fn nodes(call: FunctionCallInfo, position: usize) -> Option<Vec<i32>> {
+    let text = String::from_utf8_lossy(text_argument(call, position)?);
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let nodes: Option<Vec<i32>> = words.map(|word| word.parse().ok().filter(|id| *id > 0)).collect();
+    let nodes = nodes.filter(|nodes| nodes.len() <= MOST_NODES);
+    if nodes.is_none() {
+        raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("\"{text}\" is not a list of node ids with commas between them, {MOST_NODES} at most"),
+            "",
+            "",
+        );
+    }
+    nodes
 }
 
 /// The ballot whose text is at `position`, `None` if NULL; raises a server error (22023) for another text.

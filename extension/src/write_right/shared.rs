@@ -33,6 +33,32 @@ pub struct WriteRight {
     strict: AtomicBool,
     /// Until when somebody waits for the daemon to acquire the right for a promotion.
     wished_until: AtomicU64,
+    /// Until when a person's order stands, which one, and of which nodes; written and read under the lock.
+    ordered_until: AtomicU64,
+    ordered: AtomicI32,
+    ordered_nodes: [AtomicI32; MOST_NODES],
+}
+
+/// Of how many nodes an order can be.
+pub const MOST_NODES: usize = 64;
+
+/// What a person can tell the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// These nodes are gone for good.
+    GiveUp = 1,
+    /// These nodes, given up before, may vote again.
+    TakeBack = 2,
+}
+
+impl Order {
+    /// Its word in SQL.
+    pub fn word(self) -> &'static str {
+        match self {
+            Order::GiveUp => "give-up",
+            Order::TakeBack => "take-back",
+        }
+    }
 }
 
 impl WriteRight {
@@ -105,6 +131,24 @@ impl WriteRight {
         self.wished_until.store(until, Ordering::SeqCst);
     }
 
+    /// The round of the highest ballot whose end was set to zero.
+    pub fn over_round(&self) -> u64 {
+        self.over_round.load(Ordering::SeqCst)
+    }
+
+    /// The order that stands, of which nodes, and until when.
+    fn order(&self) -> Option<(Order, Vec<i32>, u64)> {
+        let until = self.ordered_until.load(Ordering::SeqCst);
+        let order = match self.ordered.load(Ordering::SeqCst) {
+            1 => Order::GiveUp,
+            2 => Order::TakeBack,
+            _ => return None,
+        };
+        let nodes = self.ordered_nodes.iter().map(|node| node.load(Ordering::SeqCst));
+        let nodes = nodes.take_while(|node| *node != 0).collect();
+        (now() < until).then_some((order, nodes, until))
+    }
+
     fn local_end(&self) -> LocalEnd {
         let ballot = Ballot {
             round: self.over_round.load(Ordering::SeqCst),
@@ -145,6 +189,27 @@ pub fn lapse(ballot: Ballot) {
             right.over_incarnation.store(over.incarnation, Ordering::SeqCst);
         }
     });
+}
+
+/// Notes what a person orders, of at most [`MOST_NODES`] nodes, for so many milliseconds; zero: nothing any more.
+pub fn order(order: Order, nodes: &[i32], milliseconds: u64) {
+    let until = match milliseconds {
+        0 => 0,
+        _ => now().saturating_add(milliseconds),
+    };
+    state::write(|state| {
+        let right = &state.write_right;
+        right.ordered.store(order as i32, Ordering::SeqCst);
+        for (at, place) in right.ordered_nodes.iter().enumerate() {
+            place.store(nodes.get(at).copied().unwrap_or(0), Ordering::SeqCst);
+        }
+        right.ordered_until.store(until, Ordering::SeqCst);
+    });
+}
+
+/// The order that stands, of which nodes, and until when.
+pub fn ordered() -> Option<(Order, Vec<i32>, u64)> {
+    state::read(|state| state.write_right.order())
 }
 
 /// CLOCK_BOOTTIME in milliseconds: never set, and it goes on while the host sleeps.

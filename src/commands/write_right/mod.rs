@@ -1,4 +1,5 @@
 //! `repmgr write-right`: the right to write of the whole cluster.
 
+pub mod force;
 pub mod show;
 pub mod switch;

@@ -1,6 +1,7 @@
 //! `repmgr write-right show`: the right as each voter sees it.
 
 use futures_util::future::join_all;
+use repmgr_write_right::ListRank;
 use serde::Serialize;
 
 use crate::commands::{ColumnFormat, Context, connecting, overview};
@@ -25,6 +26,11 @@ struct Row {
     /// What is left of the lease that it granted, in milliseconds.
     lease_left_ms: Option<u64>,
     voters: Vec<i32>,
+    /// Nodes that were given up by force, as this node knows.
+    given_up: Vec<i32>,
+    /// What orders the lists of voters.
+    #[serde(skip)]
+    rank: ListRank,
 }
 
 impl Row {
@@ -39,6 +45,8 @@ impl Row {
             epoch: None,
             lease_left_ms: None,
             voters: Vec::new(),
+            given_up: Vec::new(),
+            rank: ListRank::default(),
         };
         match write_right::look(voter).await {
             Err(error) => row.vote = error,
@@ -55,7 +63,9 @@ impl Row {
                 if let Some(known) = answer.and_then(|answer| answer.known) {
                     row.holder = known.holder();
                     row.epoch = Some(known.epoch.0);
+                    row.rank = known.list.rank();
                     row.voters = known.list.voters;
+                    row.given_up = known.list.given_up;
                 }
             }
         }
@@ -81,13 +91,26 @@ impl Row {
     }
 }
 
+/// Says of those whom the newest list gives up that they do not vote, whatever they know themselves.
+fn mark_given_up(rows: &mut [Row]) {
+    let newest = rows.iter().max_by_key(|row| row.rank);
+    let given_up = newest.map(|row| row.given_up.clone()).unwrap_or_default();
+    for row in rows.iter_mut().filter(|row| given_up.contains(&row.node_id)) {
+        row.vote = match row.vote.as_str() {
+            "voting" => "given up".to_owned(),
+            other => format!("given up; {other}"),
+        };
+    }
+}
+
 /// Runs the verb.
 pub async fn run(context: &Context) -> Result<ExitCode> {
     let local = connecting::local(context).await?;
     let records = overview::records(&local).await?;
     drop(local);
     let voters = write_right::voters(records, overview::deadlines()).await;
-    let rows = join_all(voters.iter().map(Row::of)).await;
+    let mut rows = join_all(voters.iter().map(Row::of)).await;
+    mark_given_up(&mut rows);
     if context.options.format == ColumnFormat::Json {
         println!("{}", serde_json::to_string_pretty(&rows).expect("plain values"));
         return Ok(ExitCode::Success);

@@ -16,6 +16,7 @@ use crate::config::SynchronousMode;
 use crate::daemon::clock::boottime;
 use crate::failover::Right;
 use crate::metadata::NodeRecord;
+use crate::metadata::write_right::{Order as PersonsOrder, OrderKind};
 use crate::types::{NodeId, NodeType};
 use crate::write_right::synchronous::without;
 use crate::write_right::{self, Action, Answered, Change, Observation, Rule, Server, Settings, State, Want};
@@ -65,6 +66,7 @@ pub async fn keep(
         newcomers_asked: None,
         required: None,
         without_library: false,
+        obeyed: None,
         silent_since: None,
         order,
         news,
@@ -124,6 +126,8 @@ struct Keeper {
     newcomers_asked: Option<Instant>,
     required: Option<Instant>,
     without_library: bool,
+    /// The end of the person's order that is carried out: it may still be seen for a moment.
+    obeyed: Option<u64>,
     silent_since: Option<Instant>,
     order: mpsc::UnboundedSender<Order>,
     news: mpsc::UnboundedSender<News>,
@@ -141,14 +145,21 @@ impl Keeper {
         self.ask_newcomers();
         let settings = Settings::new(self.told.duration);
         let silent = self.is_silent();
+        let force = self.given_up();
+        let wanted = self.unbarred(want(self.told.role, &self.local, self.state.held.is_some(), silent));
+        self.state.round = self.state.round.max(self.local.over_round);
         let observation = Observation {
             now: now(),
             random: random(),
-            want: self.unbarred(want(self.told.role, &self.local, self.state.held.is_some(), silent)),
+            // What a person forces is done here, also by a standby, which is promoted afterwards.
+            want: match wanted {
+                Want::Nothing if force.is_some() && !silent => Want::Take,
+                wanted => wanted,
+            },
             nodes: self.told.records.iter().map(|record| record.node_id.0).collect(),
             change: self.change(),
             payload: self.payload(),
-            force: None,
+            force,
             in_place_of: self.told.in_place_of.map(|node| node.0),
             dismissed: *self.dismissed.borrow(),
             server: self.server(),
@@ -278,9 +289,39 @@ impl Keeper {
             .voters
             .iter()
             .find(|voter| !registered.contains(voter) && **voter != self.own.0);
-        let new = || self.able.iter().find(|node| !list.voters.contains(node));
+        // Those who were given up vote again when a person says so.
+        let barred = |node: &i32| list.given_up.contains(node) && !self.taken_back().contains(node);
+        let new = || {
+            self.able
+                .iter()
+                .find(|node| !list.voters.contains(node) && !barred(node))
+        };
         gone.map(|node| Change::Remove(*node))
             .or_else(|| new().map(|node| Change::Add(*node)))
+    }
+
+    /// The nodes that a person gives up, as long as the order stands and is not carried out.
+    fn given_up(&self) -> Option<Vec<i32>> {
+        let given_up = self.ordered(OrderKind::GiveUp)?;
+        (self.obeyed != Some(given_up.until)).then(|| given_up.nodes.iter().map(|id| id.0).collect())
+    }
+
+    fn taken_back(&self) -> Vec<i32> {
+        let taken_back = self.ordered(OrderKind::TakeBack);
+        taken_back.map_or_else(Vec::new, |order| order.nodes.iter().map(|id| id.0).collect())
+    }
+
+    /// A person's order. A daemon that slept over its end must not obey it any more.
+    fn ordered(&self, kind: OrderKind) -> Option<&PersonsOrder> {
+        let order = self.local.order.as_ref();
+        order.filter(|order| order.kind == kind && now() < order.until)
+    }
+
+    /// The nodes that remain have accepted that the others are given up.
+    fn forced(&mut self, voters: &[i32]) {
+        self.obeyed = self.local.order.as_ref().map(|order| order.until);
+        crate::notice!("as a person ordered, these nodes alone grant the right to write: {voters:?}");
+        self.tell_server(Order::Done(OrderKind::GiveUp));
     }
 
     /// Nodes that were registered since, which the holder asks whether they have a record to vote with.
@@ -367,7 +408,8 @@ impl Keeper {
             Action::Lapsed { epoch } => self.announce(News::Lapsed { epoch: epoch.0 }),
             Action::Released { epoch } => self.announce(News::Released { epoch: epoch.0 }),
             // Nothing waits for these: the next turns show what has become of them.
-            Action::VotersChanged { .. } | Action::PayloadChosen { .. } | Action::Forced { .. } => {}
+            Action::VotersChanged { .. } | Action::PayloadChosen { .. } => {}
+            Action::Forced { voters } => self.forced(&voters),
         }
     }
 
@@ -457,8 +499,8 @@ mod tests {
         };
         local::Seen {
             standing: (!nobody_attached).then_some(standing),
-            without_extension: false,
             nobody_attached,
+            ..local::Seen::default()
         }
     }
 

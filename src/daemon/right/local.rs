@@ -22,6 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Seen {
     /// How the right stands there; `None`: no answer, or no extension.
     pub standing: Option<write_right::Standing>,
+    /// What a person has ordered; it may be over by now.
+    pub order: Option<write_right::Order>,
+    /// Who grants the right in this cluster.
+    pub granted_by: write_right::GrantedBy,
+    /// Only ballots of a higher round can extend the server's right.
+    pub over_round: u64,
     /// It answers, and there is no extension.
     pub without_extension: bool,
     /// It does not answer, and no process of it is left.
@@ -47,6 +53,8 @@ pub enum Order {
     },
     /// Switch enforcement on.
     Require,
+    /// What a person ordered is done.
+    Done(write_right::OrderKind),
 }
 
 /// Looks and tells for as long as somebody wants to know.
@@ -107,6 +115,7 @@ async fn carry_out(connection: &Connection, order: Order) -> Result<(), ()> {
             }
             Order::Lapse { ballot } => write_right::lapse(connection, ballot).await,
             Order::Require => write_right::require(connection, true).await,
+            Order::Done(kind) => write_right::order(connection, *kind, &[], 0).await,
         }
     };
     match tokio::time::timeout(PATIENCE, done).await {
@@ -124,12 +133,18 @@ async fn carry_out(connection: &Connection, order: Order) -> Result<(), ()> {
 }
 
 async fn look(connection: &Connection, kept: &mut Option<Arc<Connection>>) -> Option<Seen> {
-    let answer = tokio::time::timeout(PATIENCE, write_right::standing(connection)).await;
+    let answer = tokio::time::timeout(PATIENCE, write_right::look(connection)).await;
     match answer.unwrap_or(Err(QueryError::TimedOut(PATIENCE))) {
-        Ok(standing) => Some(Seen {
-            standing,
-            without_extension: standing.is_none(),
-            nobody_attached: false,
+        Ok(None) => Some(Seen {
+            without_extension: true,
+            ..Seen::default()
+        }),
+        Ok(Some(look)) => Some(Seen {
+            standing: Some(look.standing),
+            order: look.order,
+            granted_by: look.granted_by,
+            over_round: look.over_round,
+            ..Seen::default()
         }),
         Err(error) => {
             if peers::is_lost(&error) {

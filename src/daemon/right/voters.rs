@@ -8,7 +8,8 @@ use repmgr_write_right::{Answer, Request};
 use tokio::sync::mpsc;
 
 use crate::daemon::peers::{self, Peers};
-use crate::metadata::{NodeRecord, write_right};
+use crate::metadata::NodeRecord;
+use crate::metadata::write_right::{self, GrantedBy};
 use crate::types::NodeId;
 use crate::write_right::Answered;
 
@@ -65,12 +66,13 @@ async fn put(kept: &Mutex<Peers>, record: &NodeRecord, text: &str) -> Result<Ans
     let connection = peers::connected(record, known)
         .await
         .map_err(|error| error.to_string())?;
-    if is_new
-        && !write_right::exists(&connection)
-            .await
-            .map_err(|error| error.to_string())?
-    {
-        return Err("the right to write is not switched on there".to_owned());
+    if is_new {
+        let granted_by = write_right::granted_by(&connection).await;
+        match granted_by.map_err(|error| error.to_string())? {
+            Some(GrantedBy::Majority) => {}
+            Some(GrantedBy::Etcd) => return Err("there etcd grants the right to write, not the nodes".to_owned()),
+            None => return Err("the right to write is not switched on there".to_owned()),
+        }
     }
     lock(kept).keep(record, Some(Arc::clone(&connection)));
     let answer = write_right::ask(&connection, text).await.map_err(|error| {

@@ -1,6 +1,7 @@
 //! The right to write, for a person: had before a promotion, switched on and off for the whole cluster. Answers for the
 //! order of the steps. Does not vote and does not renew: the daemons do.
 
+mod forcing;
 pub mod members;
 mod switching;
 
@@ -14,6 +15,7 @@ use crate::postgres::Connection;
 use crate::write_right::synchronous::may_be_promoted;
 use crate::{detail, notice};
 
+pub use forcing::{Forcing, force};
 pub use switching::{Voter, disable, enable, look, voters};
 
 /// How often it is looked whether the daemon has acquired it.

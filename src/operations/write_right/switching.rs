@@ -6,15 +6,15 @@ use futures_util::future::join_all;
 use repmgr_write_right::{Answer, Request, Verdict, VoterList};
 
 use crate::error::{Error, Result};
-use crate::metadata::write_right::{self, EXTENSION, Standing};
+use crate::metadata::write_right::{self, EXTENSION, OrderKind, Standing};
 use crate::metadata::{NodeRecord, functions, synchronous};
 use crate::postgres::{Connection, Deadlines};
-use crate::types::{NodeType, RecoveryState};
+use crate::types::{NodeId, NodeType, RecoveryState};
 use crate::{info, notice, survey};
 
 /// How long each step may take at the slowest node.
 const LIMIT: Duration = Duration::from_secs(30);
-const PACE: Duration = Duration::from_millis(200);
+pub(super) const PACE: Duration = Duration::from_millis(200);
 
 /// A registered node, and the connection to it.
 pub struct Voter {
@@ -132,7 +132,9 @@ pub async fn enable(voters: &[Voter], dry_run: bool) -> Result<()> {
         return Ok(());
     }
     create(&reached, primary).await?;
-    found_record(&reached).await?;
+    if let Some(given_up) = found_record(&reached).await? {
+        take_back(&reached, primary, given_up).await?;
+    }
     notice!("{} nodes vote about the right to write", reached.len());
     let holder = &reached[primary];
     await_all("to hold and enforce the right to write", &[holder], |standing| {
@@ -210,7 +212,10 @@ fn own_writers<'r, 'a>(voters: &'r [Reached<'a>], primary: usize) -> Vec<&'r Rea
 }
 
 async fn create(voters: &[Reached<'_>], primary: usize) -> Result<()> {
-    let sql = format!("CREATE EXTENSION IF NOT EXISTS {EXTENSION}");
+    let sql = format!(
+        "BEGIN; CREATE EXTENSION IF NOT EXISTS {EXTENSION}; \
+         INSERT INTO repmgr_write_right.granted_by (who) VALUES ('majority') ON CONFLICT DO NOTHING; COMMIT"
+    );
     let changed = own_writers(voters, primary);
     let created = join_all(changed.iter().map(|voter| voter.connection.batch(&sql))).await;
     let failed = changed
@@ -224,13 +229,23 @@ async fn create(voters: &[Reached<'_>], primary: usize) -> Result<()> {
     await_all("to have the extension", &all, |_| true).await
 }
 
-/// Gives every voter the first list, or finds that they have one already.
-async fn found_record(voters: &[Reached<'_>]) -> Result<()> {
+/// Gives every voter the first list, or finds that they have one already; says which nodes the newest one gives up.
+async fn found_record(voters: &[Reached<'_>]) -> Result<Option<Vec<NodeId>>> {
     let list = VoterList::first(voters.iter().map(|voter| voter.record.node_id.0));
     let status = ask_all(voters, &Request::Status).await?;
-    if status.iter().any(|answer| answer.known.is_some()) {
+    let known = status.iter().filter_map(|answer| answer.known.as_ref());
+    if let Some(newest) = known.max_by_key(|known| (known.list.rank(), known.accepted)) {
         // What was agreed on before counts on; who lost it relearns it from the others.
-        return Ok(());
+        let registered = |id: &&i32| voters.iter().any(|voter| voter.record.node_id.0 == **id);
+        let given_up: Vec<NodeId> = newest
+            .list
+            .given_up
+            .iter()
+            .filter(registered)
+            .copied()
+            .map(NodeId)
+            .collect();
+        return Ok((!given_up.is_empty()).then_some(given_up));
     }
     let answers = ask_all(voters, &Request::Found { list }).await?;
     let refused = voters
@@ -238,7 +253,46 @@ async fn found_record(voters: &[Reached<'_>]) -> Result<()> {
         .zip(answers)
         .filter(|(_, answer)| answer.verdict != Verdict::Founded)
         .map(|(voter, answer)| format!("{}: {}", voter.record.title(), answer.verdict.word()));
-    problems(Error::bad_config("not every node begins to vote"), refused.collect())
+    problems(Error::bad_config("not every node begins to vote"), refused.collect()).map(|()| None)
+}
+
+/// Has the holder's daemon let nodes vote again that were given up by force.
+async fn take_back(voters: &[Reached<'_>], primary: usize, given_up: Vec<NodeId>) -> Result<()> {
+    let holder = voters[primary].connection;
+    let milliseconds = u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX);
+    write_right::order(holder, OrderKind::TakeBack, &given_up, milliseconds)
+        .await
+        .map_err(|error| Error::bad_config("the primary's daemon could not be told").detail(error.to_string()))?;
+    let begin = Instant::now();
+    loop {
+        let status = ask_all(voters, &Request::Status).await?;
+        let voting = |answer: &Answer| {
+            let list = answer.known.as_ref().map(|known| &known.list);
+            list.is_some_and(|list| {
+                given_up
+                    .iter()
+                    .all(|id| list.is_settled() && list.voters.contains(&id.0))
+            })
+        };
+        if status.iter().all(voting) {
+            notice!("nodes that had been given up vote again: {}", ids(&given_up));
+            // It would only stand for a while.
+            let _ = write_right::order(holder, OrderKind::TakeBack, &[], 0).await;
+            return Ok(());
+        }
+        if begin.elapsed() > LIMIT {
+            return Err(Error::bad_config(format!(
+                "nodes that had been given up do not vote again: {}",
+                ids(&given_up)
+            ))
+            .hint("the log of the primary's daemon says why; this command can be run again"));
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+fn ids(nodes: &[NodeId]) -> String {
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
 }
 
 async fn ask_all(voters: &[Reached<'_>], request: &Request) -> Result<Vec<Answer>> {
