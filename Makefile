@@ -47,6 +47,7 @@ demo: stage
 	@target/debug/examples/demo
 
 test: stage
+	@scripts/stage-etcd.sh >/dev/null
 	-@scripts/stage-original.sh >/dev/null
 	-@scripts/stage-book.sh >/dev/null
 	scripts/test.sh

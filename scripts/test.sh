@@ -46,7 +46,7 @@ fi
 # Tests that work on servers, whatever the way of reaching them.
 # The longest first.
 on_servers=(switchover conformance faults rejoin barman wild book matrix transports hosts weaknesses systemd mixed without_library unreachable detection
-    guarded synchronous returning connections remote spellings node_service daemon_service extension enforcement events instance configuration)
+    guarded synchronous returning etcd connections remote spellings node_service daemon_service extension enforcement events instance configuration)
 
 everything=$(for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}

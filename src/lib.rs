@@ -5,11 +5,11 @@
 //! ```text
 //! commands, daemon
 //!   operations, survey
-//!     failover, write_right, returning (pure), instance, remote, events
+//!     failover, write_right, returning (pure), instance, remote, events, etcd
 //!       metadata
 //!         postgres
 //!           conninfo, config, output
-//!             types, error, exit_code, log, process, placeholders, nearest
+//!             types, error, exit_code, log, process, placeholders, nearest, http
 //! ```
 //!
 //! Never upwards; `commands` and `daemon` do not know each other. `failover`,
@@ -21,9 +21,11 @@ pub mod config;
 pub mod conninfo;
 pub mod daemon;
 pub mod error;
+pub mod etcd;
 pub mod events;
 pub mod exit_code;
 pub mod failover;
+pub mod http;
 pub mod instance;
 pub mod log;
 pub mod metadata;

@@ -21,6 +21,7 @@ fn files() -> Vec<(String, String)> {
         ("docs/events.md", repmgr::events::manual()),
         ("docs/exit-codes.md", repmgr::exit_code::manual()),
         ("docs/failover.md", repmgr::failover::manual()),
+        ("docs/write-right-rules.md", repmgr::write_right::manual()),
         ("completion/repmgr.bash", repmgr::commands::completion(Shell::Bash)),
         ("completion/_repmgr", repmgr::commands::completion(Shell::Zsh)),
         ("completion/repmgr.fish", repmgr::commands::completion(Shell::Fish)),

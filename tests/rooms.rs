@@ -15,6 +15,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("instance", 4),
     ("remote", 4),
     ("events", 4),
+    ("etcd", 4),
     ("metadata", 3),
     ("postgres", 2),
     ("conninfo", 1),
@@ -27,6 +28,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("nearest", 0),
     ("placeholders", 0),
     ("process", 0),
+    ("http", 0),
 ];
 
 const STRANGERS: &[(&str, &str)] = &[("commands", "daemon"), ("daemon", "commands")];

@@ -56,6 +56,8 @@ pub enum WriteRight {
     Off,
     /// A majority of the registered nodes grants it.
     Majority,
+    /// etcd grants it.
+    Etcd,
 }
 
 /// How far a former primary that another node has overtaken may go by itself; each word allows those before it.
@@ -305,12 +307,19 @@ parameters! {
         repmgrd_service_stop_command: String = String::new(), Unused, "Stops the daemon, for daemon stop.";
     }
     "Write right" {
-        write_right: WriteRight = WriteRight::Off, Unused, "majority: a primary may commit only while a majority of the registered nodes grants it the right to; off: it may always. The same on all nodes.";
+        write_right: WriteRight = WriteRight::Off, Unused, "majority: a primary may commit only while a majority of the registered nodes grants it the right to; etcd: only while etcd does; off: it may always. The same on all nodes.";
         write_right_duration: Duration = s(5), Reported, min 2, finest 2000, "Seconds that the right lasts without being renewed, 2 to 30; it is renewed three times in that time.";
         rejoin: Rejoin = Rejoin::Manual, Reported, "How far a former primary that was overtaken may go by itself to become a standby: manual, follow, rewind (pg_rewind) or clone; each allows those before it. Needs write_right.";
         rejoin_keep: bool = true, Reported, "Put aside what a former primary discards, beside its data directory.";
         synchronous_mode: SynchronousMode = SynchronousMode::Off, Reported, "Whether standbys must have a commit before it is acknowledged: off: as the server is configured; on: as long as enough of them are there; strict: always. Needs \"write_right\"; the same on all nodes.";
         synchronous_node_count: i32 = 1, Reported, min 1, "How many standbys must have a commit with \"synchronous_mode\".";
+        etcd_endpoints: Vec<String> = Vec::new(), Unused, "The members of the etcd cluster for write_right=etcd: http://HOST:2379 or https://HOST:2379, with commas between them.";
+        etcd_prefix: String = String::new(), Unused, "Below which the keys of this cluster are in etcd; /repmgr/SYSTEM_IDENTIFIER if not set. The same on all nodes, another one for each cluster.";
+        etcd_user: String = String::new(), Unused, "The etcd user; without one etcd must let everybody in.";
+        etcd_password_file: PathBuf = PathBuf::new(), Unused, "A file with the password of etcd_user.";
+        etcd_ca_file: PathBuf = PathBuf::new(), Unused, "The certificates that those of the members must be signed by, in PEM; those of the system if not set.";
+        etcd_cert_file: PathBuf = PathBuf::new(), Unused, "The client's certificate for etcd, in PEM.";
+        etcd_key_file: PathBuf = PathBuf::new(), Unused, "The key of etcd_cert_file, in PEM; in the same file if not set.";
     }
     "Events" {
         event_notification_command: String = String::new(), Reported, "What is run at each event: %n %e %s %t %d %a %c %p.";

@@ -80,6 +80,18 @@ pub(super) fn problems(config: &Config, provided: &Provided) -> Vec<String> {
             place(&["rejoin"])
         ));
     }
+    if config.write_right == WriteRight::Etcd && config.etcd_endpoints.is_empty() {
+        problems.push(format!(
+            "\"write_right=etcd\" needs \"etcd_endpoints\"{}",
+            place(&["write_right"])
+        ));
+    }
+    if !config.etcd_user.is_empty() && config.etcd_password_file.as_os_str().is_empty() {
+        problems.push(format!(
+            "\"etcd_user\" needs \"etcd_password_file\"{}",
+            place(&["etcd_user"])
+        ));
+    }
 
     if config.synchronous_mode != SynchronousMode::Off && config.write_right == WriteRight::Off {
         problems.push(format!(

@@ -106,10 +106,14 @@ impl Value for FailoverMode {
 }
 
 impl Value for WriteRight {
-    const KIND: Kind = Kind::OneOf(&["off", "majority"]);
+    const KIND: Kind = Kind::OneOf(&["off", "majority", "etcd"]);
 
     fn assign(&mut self, text: &[u8], _: &Parameter) -> Result<Option<String>, String> {
-        let words = [("off", WriteRight::Off), ("majority", WriteRight::Majority)];
+        let words = [
+            ("off", WriteRight::Off),
+            ("majority", WriteRight::Majority),
+            ("etcd", WriteRight::Etcd),
+        ];
         *self = one_of(text, false, &words)?;
         Ok(None)
     }
@@ -118,6 +122,7 @@ impl Value for WriteRight {
         match self {
             WriteRight::Off => "off".to_owned(),
             WriteRight::Majority => "majority".to_owned(),
+            WriteRight::Etcd => "etcd".to_owned(),
         }
     }
 }

@@ -31,8 +31,10 @@
 
 mod acquiring;
 mod action;
+pub mod etcd;
 mod holding;
 mod leaving;
+mod manual;
 mod observation;
 mod rules;
 mod settings;
@@ -45,6 +47,7 @@ mod turn;
 use repmgr_write_right::Rules;
 
 pub use action::Action;
+pub use manual::manual;
 pub use observation::{Answered, Change, Observation, Server, Want};
 pub use rules::Rule;
 pub use settings::Settings;

@@ -1,14 +1,20 @@
 //! `repmgr write-right show`: the right as each voter sees it.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use repmgr_write_right::ListRank;
 use serde::Serialize;
 
 use crate::commands::{ColumnFormat, Context, connecting, overview};
 use crate::error::Result;
+use crate::etcd::{Problem, Standing};
 use crate::exit_code::ExitCode;
 use crate::operations::write_right::{self, Voter};
 use crate::output::Table;
+
+/// How long etcd may take.
+const ETCD_LIMIT: Duration = Duration::from_secs(5);
 
 /// What one voter says.
 #[derive(Debug, Serialize)]
@@ -103,13 +109,92 @@ fn mark_given_up(rows: &mut [Row]) {
     }
 }
 
+/// What etcd says, and each node's own right.
+fn show_etcd(context: &Context, rows: &[Row], granted: std::result::Result<Standing, Problem>) -> ExitCode {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        etcd: Etcd,
+        nodes: Vec<Node<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Etcd {
+        holder: Option<i32>,
+        epoch: Option<u64>,
+        lease_left_s: Option<u64>,
+        last_holder: Option<i32>,
+        problem: Option<String>,
+    }
+    #[derive(Serialize)]
+    struct Node<'a> {
+        node_id: i32,
+        node_name: &'a str,
+        required: Option<bool>,
+        own_left_ms: Option<u64>,
+    }
+    let standing = granted.as_ref().ok();
+    let holder = standing.and_then(Standing::holder);
+    let last = standing.and_then(|standing| standing.seen.last).map(|entry| entry.kept);
+    let etcd = Etcd {
+        holder: holder.map(|kept| kept.node),
+        epoch: holder.or(last).map(|kept| kept.epoch),
+        lease_left_s: standing.and_then(|standing| standing.left),
+        last_holder: last.map(|kept| kept.node),
+        problem: granted.as_ref().err().map(Problem::to_string),
+    };
+    let exit_code = match etcd.problem {
+        Some(_) => ExitCode::DbConn,
+        None => ExitCode::Success,
+    };
+    if context.options.format == ColumnFormat::Json {
+        let nodes = rows.iter().map(|row| Node {
+            node_id: row.node_id,
+            node_name: &row.node_name,
+            required: row.required,
+            own_left_ms: row.own_left_ms,
+        });
+        let nodes = nodes.collect();
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&Document { etcd, nodes }).expect("plain values")
+        );
+    } else {
+        let mut table = Table::new(["ID", "Name", "Required", "Own right"]);
+        rows.iter().for_each(|row| table.push(row.cells().drain(..4).collect()));
+        print!("{}", table.render());
+        println!();
+        match (&etcd.problem, etcd.holder, etcd.epoch, etcd.last_holder) {
+            (Some(problem), ..) => println!("etcd does not answer: {problem}"),
+            (_, Some(holder), Some(epoch), _) => {
+                let left = etcd.lease_left_s.map_or("?".to_owned(), |left| left.to_string());
+                println!("etcd: node {holder} holds the right in epoch {epoch}, {left} s are left of its lease");
+            }
+            (_, _, Some(epoch), Some(last)) => {
+                println!("etcd: nobody holds the right; node {last} had it last, in epoch {epoch}");
+            }
+            _ => println!("etcd: nobody has had the right"),
+        }
+    }
+    exit_code
+}
+
 /// Runs the verb.
 pub async fn run(context: &Context) -> Result<ExitCode> {
     let local = connecting::local(context).await?;
     let records = overview::records(&local).await?;
+    let etcd = super::etcd(context, &local).await?;
     drop(local);
     let voters = write_right::voters(records, overview::deadlines()).await;
-    let mut rows = join_all(voters.iter().map(Row::of)).await;
+    let rows = async { join_all(voters.iter().map(Row::of)).await };
+    let granted = async {
+        match &etcd {
+            Some(etcd) => Some(etcd.standing(ETCD_LIMIT).await),
+            None => None,
+        }
+    };
+    let (mut rows, granted) = tokio::join!(rows, granted);
+    if let Some(granted) = granted {
+        return Ok(show_etcd(context, &rows, granted));
+    }
     mark_given_up(&mut rows);
     if context.options.format == ColumnFormat::Json {
         println!("{}", serde_json::to_string_pretty(&rows).expect("plain values"));

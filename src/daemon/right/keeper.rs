@@ -16,7 +16,7 @@ use crate::config::SynchronousMode;
 use crate::daemon::clock::boottime;
 use crate::failover::Right;
 use crate::metadata::NodeRecord;
-use crate::metadata::write_right::{Order as PersonsOrder, OrderKind};
+use crate::metadata::write_right::{GrantedBy, Order as PersonsOrder, OrderKind};
 use crate::types::{NodeId, NodeType};
 use crate::write_right::synchronous::without;
 use crate::write_right::{self, Action, Answered, Change, Observation, Rule, Server, Settings, State, Want};
@@ -67,6 +67,7 @@ pub async fn keep(
         required: None,
         without_library: false,
         obeyed: None,
+        of_etcd: false,
         silent_since: None,
         order,
         news,
@@ -128,6 +129,8 @@ struct Keeper {
     without_library: bool,
     /// The end of the person's order that is carried out: it may still be seen for a moment.
     obeyed: Option<u64>,
+    /// It was told that the cluster goes by etcd.
+    of_etcd: bool,
     silent_since: Option<Instant>,
     order: mpsc::UnboundedSender<Order>,
     news: mpsc::UnboundedSender<News>,
@@ -148,11 +151,13 @@ impl Keeper {
         let force = self.given_up();
         let wanted = self.unbarred(want(self.told.role, &self.local, self.state.held.is_some(), silent));
         self.state.round = self.state.round.max(self.local.over_round);
+        let by_etcd = self.is_of_etcd();
         let observation = Observation {
             now: now(),
             random: random(),
             // What a person forces is done here, also by a standby, which is promoted afterwards.
             want: match wanted {
+                _ if by_etcd => Want::Nothing,
                 Want::Nothing if force.is_some() && !silent => Want::Take,
                 wanted => wanted,
             },
@@ -173,6 +178,19 @@ impl Keeper {
         }
         self.require();
         decision.wake_at
+    }
+
+    /// Whether this cluster was switched on with etcd: then no node may grant anything, whatever repmgr.conf says here.
+    fn is_of_etcd(&mut self) -> bool {
+        let by_etcd = self.local.standing.is_some() && self.local.granted_by == GrantedBy::Etcd;
+        if by_etcd && !std::mem::replace(&mut self.of_etcd, by_etcd) {
+            crate::error!("this node cannot hold the right to write");
+            crate::detail!(
+                "this cluster was switched to \"write_right=etcd\", and repmgr.conf of this node says majority"
+            );
+            crate::hint!("\"write_right\" must be the same on all nodes");
+        }
+        by_etcd
     }
 
     /// Whether the own server has not answered for so long that its right is of no use: a frozen one would otherwise keep
@@ -461,11 +479,13 @@ impl Keeper {
 }
 
 /// What is wanted of the right.
-fn want(role: Role, local: &local::Seen, held: bool, silent: bool) -> Want {
+pub(super) fn want(role: Role, local: &local::Seen, held: bool, silent: bool) -> Want {
     let wished = local.standing.is_some_and(|standing| standing.wished);
     match role {
         _ if held && local.nobody_attached => Want::Release,
         _ if silent => Want::Nothing,
+        // It is being switched on: what was on record before does not count.
+        Role::Primary if wished && !local.standing.is_some_and(|standing| standing.required) => Want::Take,
         Role::Primary => Want::Keep,
         Role::Candidate => Want::Take,
         Role::Other if wished => Want::Take,
@@ -473,12 +493,12 @@ fn want(role: Role, local: &local::Seen, held: bool, silent: bool) -> Want {
     }
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     u64::try_from(boottime().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A number that no other call gives: the keys of a hasher come from the operating system.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
@@ -517,6 +537,14 @@ mod tests {
         assert_eq!(want(Role::Other, &seen(false, false), false, false), Want::Nothing);
         assert_eq!(want(Role::Other, &seen(true, false), false, false), Want::Take);
         assert_eq!(want(Role::Candidate, &seen(false, false), false, false), Want::Take);
+    }
+
+    #[test]
+    fn the_primary_may_take_it_while_it_is_switched_on() {
+        let mut wished = seen(true, false);
+        assert_eq!(want(Role::Primary, &wished, false, false), Want::Keep);
+        wished.standing.as_mut().unwrap().required = false;
+        assert_eq!(want(Role::Primary, &wished, false, false), Want::Take);
     }
 
     #[test]

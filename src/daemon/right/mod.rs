@@ -4,11 +4,13 @@
 //!
 //! It has connections of its own: whatever the loop waits for, renewals go on.
 //!
-//! - `keeper`: the turns of the proposer
+//! - `keeper`: the turns of the proposer, where a majority of the nodes grants it
+//! - `etcd`: the same where etcd does
 //! - `local`: the own server, asked all the time
 //! - `synchronous`: the standbys that must have a commit, and whether this node has them all
 //! - `voters`: questions to the voters
 
+mod etcd;
 mod keeper;
 mod local;
 mod synchronous;
@@ -105,15 +107,20 @@ impl Right {
         let (to_loop, seen) = watch::channel(failover::Right::Missing("nothing is known yet".to_owned()));
         let (announce, news) = mpsc::unbounded_channel();
         let (dismissed, of_dismissed) = watch::channel(None);
-        let data_directory = config.data_directory.clone();
-        let task = tokio::spawn(keeper::keep(
-            own,
-            data_directory,
-            to_keeper,
-            of_dismissed,
-            to_loop,
-            announce,
-        ));
+        let task = match config.write_right {
+            WriteRight::Etcd => tokio::spawn(etcd::keep(own, config.clone(), to_keeper, of_dismissed, to_loop, announce)),
+            _ => {
+                let data_directory = config.data_directory.clone();
+                tokio::spawn(keeper::keep(
+                    own,
+                    data_directory,
+                    to_keeper,
+                    of_dismissed,
+                    to_loop,
+                    announce,
+                ))
+            }
+        };
         Some(Right {
             told,
             seen,

@@ -65,7 +65,7 @@ pub async fn acquire(config: &Config, connection: &Connection) -> Result<()> {
                 limit.as_secs()
             ))
             .hint("see the daemon's log for which nodes voted; \"repmgr write-right show\" asks all of them")
-            .hint("the daemon of this node must run, with \"write_right=majority\" in repmgr.conf"),
+            .hint("the daemon of this node must run, with \"write_right\" in repmgr.conf"),
     )
 }
 

@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 use repmgr_write_right::{Answer, Request, Verdict, VoterList};
 
 use crate::error::{Error, Result};
-use crate::metadata::write_right::{self, EXTENSION, OrderKind, Standing};
+use crate::etcd::Client;
+use crate::metadata::write_right::{self, EXTENSION, GrantedBy, OrderKind, Standing};
 use crate::metadata::{NodeRecord, functions, synchronous};
 use crate::postgres::{Connection, Deadlines};
 use crate::types::{NodeId, NodeType, RecoveryState};
@@ -14,6 +15,8 @@ use crate::{info, notice, survey};
 
 /// How long each step may take at the slowest node.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long etcd may take.
+const ETCD_LIMIT: Duration = Duration::from_secs(5);
 pub(super) const PACE: Duration = Duration::from_millis(200);
 
 /// A registered node, and the connection to it.
@@ -54,7 +57,7 @@ struct Reached<'a> {
     connection: &'a Connection,
 }
 
-fn reached(voters: &[Voter]) -> Result<Vec<Reached<'_>>> {
+fn reached<'a>(voters: impl IntoIterator<Item = &'a Voter>) -> Result<Vec<Reached<'a>>> {
     let mut reached = Vec::new();
     let mut missing = Vec::new();
     for voter in voters {
@@ -107,17 +110,21 @@ async fn obstacle(voter: &Reached<'_>) -> Option<String> {
 
 /// Checks all nodes, and unless it is only to be tried, switches the right on: the holder enforces it when this returns.
 ///
+/// With `etcd` that grants the right, and the nodes do not vote.
+///
 /// # Errors
 /// The node and what it lacks; nothing is required of any server then, or what is left to do.
-pub async fn enable(voters: &[Voter], dry_run: bool) -> Result<()> {
-    if voters.len() < 3 {
+pub async fn enable(voters: &[Voter], etcd: Option<&Client>, dry_run: bool) -> Result<()> {
+    if etcd.is_none() && voters.len() < 3 {
         return Err(
             Error::bad_config("the right to write needs three voters, so that one may be lost")
                 .detail(format!("{} nodes are registered", voters.len()))
-                .hint("register a witness: \"repmgr witness register\""),
+                .hint("register a witness: \"repmgr witness register\"; or let etcd grant it: \"write_right=etcd\""),
         );
     }
-    let reached = reached(voters)?;
+    // A witness has nothing to say where etcd grants it.
+    let takes_part = |voter: &&Voter| etcd.is_none() || voter.record.node_type != NodeType::Witness;
+    let reached = reached(voters.iter().filter(takes_part))?;
     let obstacles = join_all(reached.iter().map(obstacle)).await;
     let found = reached
         .iter()
@@ -127,20 +134,41 @@ pub async fn enable(voters: &[Voter], dry_run: bool) -> Result<()> {
         .hint("install the library of repmgr-oxide on each host, preload it, and start the daemon");
     problems(error, found.collect())?;
     let primary = primary(&reached).await?;
+    let granted_by = if etcd.is_some() {
+        GrantedBy::Etcd
+    } else {
+        GrantedBy::Majority
+    };
+    not_otherwise(&reached[primary], granted_by).await?;
+    if let Some(etcd) = etcd {
+        etcd.standing(ETCD_LIMIT).await.map_err(|problem| {
+            Error::bad_config("etcd, which is to grant the right to write, does not answer").detail(problem.to_string())
+        })?;
+    }
     if dry_run {
         info!("all prerequisites for \"write-right enable\" are met");
         return Ok(());
     }
-    create(&reached, primary).await?;
-    if let Some(given_up) = found_record(&reached).await? {
-        take_back(&reached, primary, given_up).await?;
-    }
-    notice!("{} nodes vote about the right to write", reached.len());
+    create(&reached, primary, granted_by).await?;
     let holder = &reached[primary];
+    if etcd.is_some() {
+        notice!("etcd grants the right to write to one of {} nodes", reached.len());
+    } else {
+        if let Some(given_up) = found_record(&reached).await? {
+            take_back(&reached, primary, given_up).await?;
+        }
+        notice!("{} nodes vote about the right to write", reached.len());
+    }
+    // The one primary that there is may have it, whoever had it when the right was last switched on.
+    let limit = u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX);
+    write_right::wish(holder.connection, limit)
+        .await
+        .map_err(|error| Error::bad_config("the primary's daemon could not be told").detail(error.to_string()))?;
     await_all("to hold and enforce the right to write", &[holder], |standing| {
         standing.required && standing.left > 0
     })
     .await?;
+    let _ = write_right::wish(holder.connection, 0).await;
     let servers: Vec<&Reached<'_>> = reached
         .iter()
         .filter(|voter| voter.record.node_type != NodeType::Witness)
@@ -211,10 +239,28 @@ fn own_writers<'r, 'a>(voters: &'r [Reached<'a>], primary: usize) -> Vec<&'r Rea
     voters.iter().enumerate().filter(own).map(|(_, voter)| voter).collect()
 }
 
-async fn create(voters: &[Reached<'_>], primary: usize) -> Result<()> {
+/// It is not switched on already with the other way of granting.
+async fn not_otherwise(primary: &Reached<'_>, wanted: GrantedBy) -> Result<()> {
+    let found = write_right::granted_by(primary.connection).await;
+    let found =
+        found.map_err(|error| Error::bad_config("how the right stands cannot be told").detail(error.to_string()))?;
+    match found.filter(|found| *found != wanted) {
+        None => Ok(()),
+        Some(found) => Err(Error::bad_config(format!(
+            "this cluster was switched to \"write_right={}\", and repmgr.conf says \"{}\"",
+            found.word(),
+            wanted.word()
+        ))
+        .hint("\"write_right\" must be the same on all nodes")
+        .hint("to change it: \"repmgr write-right disable\", then repmgr.conf and the daemons, then enable")),
+    }
+}
+
+async fn create(voters: &[Reached<'_>], primary: usize, granted_by: GrantedBy) -> Result<()> {
     let sql = format!(
         "BEGIN; CREATE EXTENSION IF NOT EXISTS {EXTENSION}; \
-         INSERT INTO repmgr_write_right.granted_by (who) VALUES ('majority') ON CONFLICT DO NOTHING; COMMIT"
+         INSERT INTO repmgr_write_right.granted_by (who) VALUES ('{}') ON CONFLICT DO NOTHING; COMMIT",
+        granted_by.word()
     );
     let changed = own_writers(voters, primary);
     let created = join_all(changed.iter().map(|voter| voter.connection.batch(&sql))).await;
@@ -333,7 +379,7 @@ async fn await_all(what: &str, voters: &[&Reached<'_>], so: impl Fn(&Standing) -
                 "waited {} seconds in vain for these nodes {what}",
                 LIMIT.as_secs()
             ))
-            .hint("their daemons' logs say why; \"write_right=majority\" must be in each repmgr.conf")
+            .hint("their daemons' logs say why; \"write_right\" must be the same in each repmgr.conf")
             .hint("this command can be run again; \"repmgr write-right disable\" takes it back");
             return problems(error, missing);
         }

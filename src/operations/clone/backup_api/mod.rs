@@ -5,8 +5,6 @@
 //! from here: as long as it may be at work nothing of what it writes is removed.
 //! (pg-backup-api: "Operations".)
 
-mod client;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,9 +14,11 @@ use super::Cloning;
 use super::barman::check_identity;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
+use crate::http::{Endpoint, Exchange, Reply, segment};
 use crate::instance::data_directory::{self, State};
-use client::{Endpoint, segment};
 
+/// The port of pg-backup-api.
+const PORT: u16 = 7480;
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Between two questions.
@@ -47,6 +47,13 @@ enum Progress {
     Unknown(String),
 }
 
+fn get(path: &str) -> Exchange<'_> {
+    Exchange {
+        path,
+        ..Exchange::default()
+    }
+}
+
 fn service_error(message: impl Into<String>) -> Error {
     Error::new(ExitCode::PgBackupApiService, message)
 }
@@ -58,7 +65,7 @@ fn said(body: &str) -> String {
     error.map_or_else(|| body.chars().take(200).collect(), str::to_owned)
 }
 
-fn progress_of(reply: std::result::Result<client::Reply, String>) -> Progress {
+fn progress_of(reply: std::result::Result<Reply, String>) -> Progress {
     let reply = match reply {
         Ok(reply) => reply,
         Err(reason) => return Progress::Unknown(reason),
@@ -116,14 +123,14 @@ impl Cloning<'_> {
                     .hint("verify the backup on Barman's host: \"barman verify-backup\""),
             );
         }
-        let endpoint = Endpoint::parse(&config.pg_backupapi_host).ok_or_else(|| {
+        let endpoint = Endpoint::parse(&config.pg_backupapi_host, PORT).ok_or_else(|| {
             Error::bad_config("\"pg_backupapi_host\" is not the address of a service")
                 .detail(format!("it is \"{}\"", config.pg_backupapi_host))
                 .hint("it is HOST, HOST:PORT, or either behind http:// or https://")
         })?;
         crate::info!("asking pg-backup-api at {}", endpoint.url());
         let url = endpoint.url();
-        let reply = endpoint.request(&self.operations(), None, ANSWER).await.map_err(|reason| {
+        let reply = endpoint.request(get(&self.operations()), ANSWER).await.map_err(|reason| {
             service_error(format!("pg-backup-api at {url} cannot be reached"))
                 .detail(reason)
                 .hint("check pg_backupapi_host in repmgr.conf; the service listens on its own host only, unless it is configured otherwise")
@@ -229,7 +236,13 @@ impl Cloning<'_> {
             .detail(detail)
         };
         let reply = endpoint
-            .request(&self.operations(), Some(body.to_string()), ANSWER)
+            .request(
+                Exchange {
+                    json: Some(body.to_string()),
+                    ..get(&self.operations())
+                },
+                ANSWER,
+            )
             .await;
         let reply = reply.map_err(|reason| (failed(reason), false))?;
         let detail = format!("HTTP status {}: {}", reply.status, said(&reply.body));
@@ -268,7 +281,7 @@ impl Cloning<'_> {
         let failed = |detail: String| service_error(format!("recovery operation {id} did not succeed")).detail(detail);
         let logs = "Barman's log on its host says more";
         loop {
-            match progress_of(endpoint.request(&path, None, ANSWER).await) {
+            match progress_of(endpoint.request(get(&path), ANSWER).await) {
                 Progress::Done => return Ok(()),
                 Progress::Failed(detail) => return Err((failed(detail).hint(logs), true)),
                 Progress::Running => answered = Instant::now(),
@@ -324,7 +337,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &str) -> Progress {
-        progress_of(Ok(client::Reply {
+        progress_of(Ok(Reply {
             status,
             body: body.to_owned(),
         }))

@@ -5,24 +5,35 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::rt::{Read, Write};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use openssl::ssl::{SslConnector, SslMethod};
 use tokio::net::TcpStream;
 
-/// The port of pg-backup-api.
-const PORT: u16 = 7480;
 /// Answers are short; what is longer is none.
 const LONGEST: usize = 1 << 20;
 
-/// Where pg-backup-api is.
+/// Where a service is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     tls: bool,
     host: String,
     port: u16,
+}
+
+/// What is asked.
+#[derive(Clone, Default)]
+pub struct Exchange<'a> {
+    /// The path on the service.
+    pub path: &'a str,
+    /// What is sent; then it is a `POST`, and else a `GET`.
+    pub json: Option<String>,
+    /// The value of the header `Authorization`.
+    pub authorization: Option<String>,
+    /// What TLS needs; the system's certificates if nothing is said.
+    pub connector: Option<&'a SslConnector>,
 }
 
 /// What came back.
@@ -35,8 +46,9 @@ pub struct Reply {
 }
 
 impl Endpoint {
-    /// `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`, each also behind `http://` or `https://`.
-    pub fn parse(text: &str) -> Option<Endpoint> {
+    /// `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`, each also behind `http://` or `https://`. `port` is the
+    /// one of the service, where none is given; of a `https://` that has no port of its own it is 443.
+    pub fn parse(text: &str, port: u16) -> Option<Endpoint> {
         let (tls, rest) = match text.split_once("://") {
             Some(("http", rest)) => (false, rest),
             Some(("https", rest)) => (true, rest),
@@ -46,7 +58,7 @@ impl Endpoint {
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let default = match (tls, text.contains("://")) {
             (true, _) => 443,
-            _ => PORT,
+            _ => port,
         };
         let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
             let (host, port) = rest.split_once(']')?;
@@ -80,46 +92,53 @@ impl Endpoint {
         }
     }
 
-    /// `GET`, or `POST` if there is JSON to send.
+    /// Whether it is reached over TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Asks, on a connection of its own.
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn request(&self, path: &str, json: Option<String>, limit: Duration) -> Result<Reply, String> {
-        match tokio::time::timeout(limit, self.exchange(path, json)).await {
+    pub async fn request(&self, exchange: Exchange<'_>, limit: Duration) -> Result<Reply, String> {
+        match tokio::time::timeout(limit, self.exchange(exchange)).await {
             Ok(result) => result,
-            Err(_) => Err(format!("no answer within {} seconds", limit.as_secs())),
+            Err(_) => Err(format!("no answer within {limit:.1?}")),
         }
     }
 
-    async fn exchange(&self, path: &str, json: Option<String>) -> Result<Reply, String> {
+    async fn exchange(&self, exchange: Exchange<'_>) -> Result<Reply, String> {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
             .map_err(|error| error.to_string())?;
         if !self.tls {
-            return self.talk(TokioIo::new(stream), path, json).await;
+            return self.talk(TokioIo::new(stream), exchange).await;
         }
-        let secure = async {
-            let connector = SslConnector::builder(SslMethod::tls_client())?.build();
-            connector.configure()?.into_ssl(&self.host)
+        let secure = || match exchange.connector {
+            Some(connector) => connector.configure()?.into_ssl(&self.host),
+            None => {
+                let connector = SslConnector::builder(SslMethod::tls_client())?.build();
+                connector.configure()?.into_ssl(&self.host)
+            }
         };
-        let ssl = secure
-            .await
-            .map_err(|error: openssl::error::ErrorStack| error.to_string())?;
+        let ssl = secure().map_err(|error: openssl::error::ErrorStack| error.to_string())?;
         let mut stream = tokio_openssl::SslStream::new(ssl, stream).map_err(|error| error.to_string())?;
         std::pin::Pin::new(&mut stream)
             .connect()
             .await
             .map_err(|error| format!("TLS: {error}"))?;
-        self.talk(TokioIo::new(stream), path, json).await
+        self.talk(TokioIo::new(stream), exchange).await
     }
 
-    async fn talk<S: Read + Write + Unpin>(
-        &self,
-        stream: S,
-        path: &str,
-        json: Option<String>,
-    ) -> Result<Reply, String> {
+    async fn talk<S: Read + Write + Unpin>(&self, stream: S, exchange: Exchange<'_>) -> Result<Reply, String> {
         let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| error.to_string())?;
+        let Exchange {
+            path,
+            json,
+            authorization,
+            ..
+        } = exchange;
         let exchange = async {
             let method = if json.is_some() { Method::POST } else { Method::GET };
             let mut request = Request::builder()
@@ -129,6 +148,9 @@ impl Endpoint {
                 .header(ACCEPT, "application/json");
             if json.is_some() {
                 request = request.header(CONTENT_TYPE, "application/json");
+            }
+            if let Some(authorization) = authorization {
+                request = request.header(AUTHORIZATION, authorization);
             }
             let body = Full::new(Bytes::from(json.unwrap_or_default()));
             let request = request.body(body).map_err(|error| error.to_string())?;
@@ -184,10 +206,14 @@ mod tests {
             ("https://b.example/", "https://b.example:443"),
             ("https://b:7480", "https://b:7480"),
         ] {
-            assert_eq!(Endpoint::parse(text).map(|it| it.url()).as_deref(), Some(url), "{text}");
+            assert_eq!(
+                Endpoint::parse(text, 7480).map(|it| it.url()).as_deref(),
+                Some(url),
+                "{text}"
+            );
         }
         for text in ["", "ftp://b", "b:x", "a b", "b/servers"] {
-            assert_eq!(Endpoint::parse(text), None, "{text}");
+            assert_eq!(Endpoint::parse(text, 7480), None, "{text}");
         }
         assert_eq!(segment("a/b ü"), "a%2Fb%20%C3%BC");
     }
@@ -195,7 +221,7 @@ mod tests {
     async fn answered_with(answer: &'static str) -> (Result<Reply, String>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let endpoint = Endpoint::parse(&address).unwrap();
+        let endpoint = Endpoint::parse(&address, 1).unwrap();
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut seen = vec![0; 4096];
@@ -205,8 +231,12 @@ mod tests {
         };
         tokio::join!(
             endpoint.request(
-                "/servers/main/operations",
-                Some("{}".to_owned()),
+                Exchange {
+                    path: "/servers/main/operations",
+                    json: Some("{}".to_owned()),
+                    authorization: Some("token".to_owned()),
+                    ..Exchange::default()
+                },
                 Duration::from_secs(60)
             ),
             serve
@@ -223,6 +253,7 @@ mod tests {
         assert_eq!(reply, Ok(expected));
         assert!(seen.starts_with("POST /servers/main/operations HTTP/1.1\r\n"), "{seen}");
         assert!(seen.contains("content-type: application/json\r\n"), "{seen}");
+        assert!(seen.contains("authorization: token\r\n"), "{seen}");
     }
 
     #[tokio::test]
@@ -240,8 +271,16 @@ mod tests {
     #[tokio::test]
     async fn silence_has_an_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::parse(&listener.local_addr().unwrap().to_string()).unwrap();
-        let reply = endpoint.request("/", None, Duration::from_millis(50)).await;
+        let endpoint = Endpoint::parse(&listener.local_addr().unwrap().to_string(), 1).unwrap();
+        let reply = endpoint
+            .request(
+                Exchange {
+                    path: "/",
+                    ..Exchange::default()
+                },
+                Duration::from_millis(50),
+            )
+            .await;
         assert!(reply.unwrap_err().contains("no answer"));
     }
 }
