@@ -86,6 +86,9 @@ pub fn decide(seen: &Observation) -> Decision {
     }
     let (holder, epoch, runs) = match &seen.voters {
         Voters::TooFew { missing } => {
+            if missing.is_empty() {
+                return decided(Rule::TooFewVoters, Action::Wait, "etcd does not answer");
+            }
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             let reason = format!(
                 "no majority of the voters answers; missing: nodes {}",

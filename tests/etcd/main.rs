@@ -87,7 +87,9 @@ fn the_holder_lapses_without_etcd_and_is_replaced_when_it_is_dead() {
         let log = cluster.node(1).daemon_log();
         log.contains("rule \"etcd-overtaken\"").then_some(())
     });
-    assert!(writes(&cluster, 1).is_err());
+    eventually("its server is stopped, out of the clients' way", || {
+        (!cluster.node(1).server.is_running()).then_some(())
+    });
     assert!(shown(&cluster, 2).contains("\"holder\": 2"), "{}", shown(&cluster, 2));
 }
 

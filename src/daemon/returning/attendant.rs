@@ -8,6 +8,7 @@ use super::look::{self, Remembered, Seen};
 use super::{Ends, News, Told, carry};
 use crate::daemon::peers::Peers;
 use crate::error::{Error, Result};
+use crate::etcd::Client;
 use crate::events::{Event, EventName};
 use crate::failover::Right;
 use crate::metadata::NodeRecord;
@@ -30,6 +31,7 @@ pub async fn attend(ends: Ends) {
         last_error: None,
         not_before: Instant::now(),
         kept: Peers::default(),
+        etcd: None,
     };
     loop {
         tokio::time::sleep_until(attendant.not_before.max(Instant::now() + PACE)).await;
@@ -53,6 +55,7 @@ struct Attendant {
     last_error: Option<String>,
     not_before: Instant,
     kept: Peers,
+    etcd: Option<Client>,
 }
 
 impl Attendant {
@@ -66,7 +69,7 @@ impl Attendant {
             self.kept = Peers::default();
             return;
         }
-        let seen = look::look(self.ends.own, told, self.remembered, &mut self.kept).await;
+        let seen = look::look(self.ends.own, told, self.remembered, &mut self.kept, &mut self.etcd).await;
         if !matches!(seen.observation.server, Server::Stopped | Server::Unknown) {
             // Whoever has started it again wants to see it run.
             self.remembered.stopped = false;

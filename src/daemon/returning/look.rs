@@ -10,9 +10,11 @@ use futures_util::future::join_all;
 use repmgr_write_right::{Answer as Vote, Ballot, Request};
 
 use super::Told;
-use super::votes;
-use crate::config::Config;
+use super::votes::{self, Votes};
+use crate::config::{Config, WriteRight};
 use crate::daemon::peers::{self, Peers};
+use crate::daemon::right;
+use crate::etcd::Client;
 use crate::exit_code::ExitCode;
 use crate::failover::Answer;
 use crate::instance::control_file::{self, ClusterState};
@@ -48,14 +50,22 @@ pub struct Seen {
 }
 
 /// Looks at everything.
-pub async fn look(own: NodeId, told: &Told, remembered: Remembered, kept: &mut Peers) -> Seen {
+pub async fn look(
+    own: NodeId,
+    told: &Told,
+    remembered: Remembered,
+    kept: &mut Peers,
+    etcd: &mut Option<Client>,
+) -> Seen {
     let record = |id: NodeId| told.records.iter().find(|record| record.node_id == id);
-    let (mine, answers) = tokio::join!(
-        own_server(record(own), &told.config, remembered),
-        ask(&told.records, kept)
-    );
-    let registered: Vec<NodeId> = told.records.iter().map(|record| record.node_id).collect();
-    let votes = votes::count(own, &registered, &answers);
+    let (mine, votes) = tokio::join!(own_server(record(own), &told.config, remembered), async {
+        if told.config.write_right == WriteRight::Etcd {
+            return ask_etcd(&told.config, etcd).await;
+        }
+        let answers = ask(&told.records, kept).await;
+        let registered: Vec<NodeId> = told.records.iter().map(|record| record.node_id).collect();
+        votes::count(own, &registered, &answers)
+    });
     let mut observation = Observation {
         own,
         server: mine.server(votes.switched_on),
@@ -148,6 +158,18 @@ fn gone(data_directory: &Path, stopped: bool) -> Server {
         Ok(_) => Server::Crashed,
         Err(_) => Server::Unknown,
     }
+}
+
+/// What etcd says, in the words of voters: what it knows, all of them do.
+async fn ask_etcd(config: &Config, etcd: &mut Option<Client>) -> Votes {
+    if etcd.is_none() {
+        *etcd = right::etcd::client(config).ok();
+    }
+    let standing = match etcd {
+        Some(etcd) => etcd.standing(PATIENCE).await.ok(),
+        None => None,
+    };
+    votes::of_etcd(standing)
 }
 
 /// Asks all voters at the same time.

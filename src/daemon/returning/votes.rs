@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use repmgr_write_right::{Answer, Ballot, Known, VoterList};
 
+use crate::etcd::Standing;
 use crate::returning::Voters;
 use crate::types::NodeId;
 
@@ -40,6 +41,28 @@ pub fn count(own: NodeId, registered: &[NodeId], answers: &BTreeMap<i32, Answer>
         voters,
         ballot,
         switched_on: list.voters.contains(&own.0),
+    }
+}
+
+/// What etcd says, as votes; `None`: it did not answer.
+pub fn of_etcd(standing: Option<Standing>) -> Votes {
+    let Some(standing) = standing else {
+        return Votes {
+            voters: Voters::TooFew { missing: Vec::new() },
+            ballot: None,
+            switched_on: false,
+        };
+    };
+    let last = standing.seen.last;
+    let agree = last.map(|last| Voters::Agree {
+        holder: NodeId(last.kept.node),
+        epoch: last.kept.epoch,
+        runs: standing.seen.holder.is_some(),
+    });
+    Votes {
+        voters: agree.unwrap_or(Voters::AtOdds),
+        ballot: last.map(|last| last.ballot()),
+        switched_on: last.is_some(),
     }
 }
 

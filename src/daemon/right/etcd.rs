@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use repmgr_write_right::Ballot;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -32,6 +33,7 @@ pub async fn keep(
     own: NodeId,
     config: Config,
     mut told: watch::Receiver<Told>,
+    dismissed: watch::Receiver<Option<Ballot>>,
     seen: watch::Sender<Right>,
     news: mpsc::UnboundedSender<News>,
 ) {
@@ -45,6 +47,7 @@ pub async fn keep(
         state: State::new(own.0, random()),
         told: told.borrow_and_update().clone(),
         local: local::Seen::default(),
+        dismissed,
         config,
         client: None,
         trouble: None,
@@ -88,9 +91,19 @@ pub async fn keep(
     }
 }
 
+/// The etcd of this node's cluster, whose identity is read from the data directory.
+///
+/// # Errors
+/// Why it cannot be asked.
+pub fn client(config: &Config) -> Result<Client, String> {
+    let control = control_file::read(&config.data_directory).map_err(|error| error.to_string())?;
+    Client::new(config, control.system_identifier.0).map_err(|problem| problem.to_string())
+}
+
 struct Keeper {
     state: State,
     told: Told,
+    dismissed: watch::Receiver<Option<Ballot>>,
     local: local::Seen,
     config: Config,
     /// Made as soon as the cluster's identity is known.
@@ -127,6 +140,7 @@ impl Keeper {
                 nobody_attached: self.local.nobody_attached,
             },
             over_round: self.local.over_round,
+            dismissed: *self.dismissed.borrow(),
             answers,
         };
         let decision = etcd::step(&Settings::new(self.told.duration), &self.state, &observation);
@@ -168,9 +182,7 @@ impl Keeper {
     }
 
     fn make_client(&mut self) -> Result<(), String> {
-        let control = control_file::read(&self.config.data_directory).map_err(|error| error.to_string())?;
-        let client = Client::new(&self.config, control.system_identifier.0).map_err(|problem| problem.to_string())?;
-        self.client = Some(Arc::new(client));
+        self.client = Some(Arc::new(client(&self.config)?));
         Ok(())
     }
 

@@ -10,7 +10,7 @@
 //! - `synchronous`: the standbys that must have a commit, and whether this node has them all
 //! - `voters`: questions to the voters
 
-mod etcd;
+pub mod etcd;
 mod keeper;
 mod local;
 mod synchronous;
@@ -108,7 +108,14 @@ impl Right {
         let (announce, news) = mpsc::unbounded_channel();
         let (dismissed, of_dismissed) = watch::channel(None);
         let task = match config.write_right {
-            WriteRight::Etcd => tokio::spawn(etcd::keep(own, config.clone(), to_keeper, of_dismissed, to_loop, announce)),
+            WriteRight::Etcd => tokio::spawn(etcd::keep(
+                own,
+                config.clone(),
+                to_keeper,
+                of_dismissed,
+                to_loop,
+                announce,
+            )),
             _ => {
                 let data_directory = config.data_directory.clone();
                 tokio::spawn(keeper::keep(

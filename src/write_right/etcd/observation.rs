@@ -1,6 +1,6 @@
 //! What the holder or candidate is told each turn, and what it asks etcd.
 
-use repmgr_write_right::NodeId;
+use repmgr_write_right::{Ballot, NodeId};
 
 use crate::write_right::{Server, Want};
 
@@ -17,6 +17,8 @@ pub struct Observation {
     pub server: Server,
     /// Only ballots of a higher round extend the server's end.
     pub over_round: u64,
+    /// Who had the right last, as [`Entry::ballot`], where it is known that nobody was promoted with it.
+    pub dismissed: Option<Ballot>,
     /// The answers that came since the last turn.
     pub answers: Vec<Answered>,
 }
@@ -39,6 +41,17 @@ pub struct Entry {
     pub kept: Kept,
     /// The revision at which it was last changed (`mod_revision`).
     pub revision: u64,
+}
+
+impl Entry {
+    /// What names this very holding: another one for each.
+    pub fn ballot(&self) -> Ballot {
+        Ballot {
+            round: self.revision,
+            node: self.kept.node,
+            incarnation: self.kept.incarnation,
+        }
+    }
 }
 
 /// Both keys, read at once; `None`: not there.

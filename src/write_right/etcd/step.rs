@@ -191,6 +191,7 @@ impl Turn<'_> {
         }
         if let Some(last) = keys.last.filter(other)
             && self.seen.want == Want::Keep
+            && self.seen.dismissed != Some(last.ballot())
         {
             let Kept { node, epoch, .. } = last.kept;
             let reason = format!("node {node} had the right last, in epoch {epoch}");

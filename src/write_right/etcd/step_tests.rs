@@ -17,6 +17,7 @@ fn seen(now: u64, want: Want) -> Observation {
             nobody_attached: false,
         },
         over_round: 0,
+        dismissed: None,
         answers: Vec::new(),
     }
 }
@@ -124,6 +125,18 @@ fn who_was_overtaken_does_not_keep_and_may_take() {
             ..
         }]
     ));
+    // Nobody was promoted with it, as the returning primary has found out.
+    let mut dismissing = seen(10, Want::Keep);
+    let entry = Entry {
+        kept: kept(2, 1, 4),
+        revision: 9,
+    };
+    dismissing.dismissed = Some(entry.ballot());
+    dismissing.answers = vec![Answered {
+        attempt: looking.attempt,
+        reply: Ok(other),
+    }];
+    assert_eq!(step(&Settings::new(5000), &looking, &dismissing).rule, Rule::Taking);
     let held = keys(Some((kept(2, 1, 4), 9)), Some((kept(2, 1, 4), 9)));
     assert_eq!(answered(&looking, 10, Want::Take, Ok(held)).rule, Rule::HeldByOther);
 }
