@@ -121,6 +121,9 @@ _repmgr() {
             repmgr__subcmd__write__subcmd__right,enable)
                 cmd="repmgr__subcmd__write__subcmd__right__subcmd__enable"
                 ;;
+            repmgr__subcmd__write__subcmd__right,force)
+                cmd="repmgr__subcmd__write__subcmd__right__subcmd__force"
+                ;;
             repmgr__subcmd__write__subcmd__right,show)
                 cmd="repmgr__subcmd__write__subcmd__right__subcmd__show"
                 ;;
@@ -2918,7 +2921,7 @@ _repmgr() {
             return 0
             ;;
         repmgr__subcmd__write__subcmd__right)
-            opts="--help enable disable show"
+            opts="--help enable disable show force"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3008,6 +3011,83 @@ _repmgr() {
                 return 0
             fi
             case "${prev}" in
+                --config-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                -f)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --pg_bindir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -b)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text csv json nagios optformat" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "DEBUG INFO NOTICE WARNING ERROR ALERT CRIT EMERG" -- "${cur}"))
+                    return 0
+                    ;;
+                -L)
+                    COMPREPLY=($(compgen -W "DEBUG INFO NOTICE WARNING ERROR ALERT CRIT EMERG" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        repmgr__subcmd__write__subcmd__right__subcmd__force)
+            opts="-F -V -f -b -L -q -t -v --force --dry-run --give-up --help --version --version-number --config-file --pg_bindir --format --csv --nagios --optformat --log-level --log-to-file --quiet --terse --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --give-up)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 --config-file)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then

@@ -940,10 +940,11 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_su
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Logs errors only.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand daemon; and __fish_seen_subcommand_from stop" -s v -l verbose -d 'Logs more.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show" -f -a "enable" -d 'Checks all nodes and switches the right to write on, in a running cluster.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show" -f -a "disable" -d 'Switches the right to write off: a primary may write again whatever the others say.'
-complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show" -f -a "show" -d 'Shows who holds the right to write, as each node sees it.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show force" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show force" -f -a "enable" -d 'Checks all nodes and switches the right to write on, in a running cluster.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show force" -f -a "disable" -d 'Switches the right to write off: a primary may write again whatever the others say.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show force" -f -a "show" -d 'Shows who holds the right to write, as each node sees it.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and not __fish_seen_subcommand_from enable disable show force" -f -a "force" -d 'Gives nodes up for good, so that those that remain grant the right to write without a majority of all.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from enable" -s f -l config-file -d 'The configuration file.' -r -F
 complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from enable" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
 complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from enable" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
@@ -1021,3 +1022,31 @@ complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_se
 complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Logs errors only.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from show" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
 complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Logs more.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l give-up -d 'The nodes that are gone for good and vote no more, by their ids.' -r -f
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -s f -l config-file -d 'The configuration file.' -r -F
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -s b -l pg_bindir -d 'Where PostgreSQL\'s programs are; wins over repmgr.conf.' -r -f -a "(__fish_complete_directories)"
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l format -d 'Form of the result: text, csv, json, nagios, optformat.' -r -f -a "text\t''
+csv\t''
+json\t''
+nagios\t''
+optformat\t''"
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -s L -l log-level -d 'DEBUG, INFO (default), NOTICE, WARNING, ERROR, ALERT, CRIT, EMERG.' -r -f -a "DEBUG\t''
+INFO\t''
+NOTICE\t''
+WARNING\t''
+ERROR\t''
+ALERT\t''
+CRIT\t''
+EMERG\t''"
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -s F -l force -d 'Does what is otherwise refused; each command says what.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l dry-run -d 'Checks and shows what would be done; changes nothing.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l help -d 'Shows this help; after a noun or a verb, that one\'s.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -s V -l version -d 'Shows the version; with --verbose also our own.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l version-number -d 'Shows the version as a number.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l csv -d 'The same as --format=csv.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l nagios -d 'The same as --format=nagios.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l optformat -d 'The same as --format=optformat.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -l log-to-file -d 'Logs where log_facility and log_file say.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -s q -l quiet -d 'Logs errors only.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -s t -l terse -d 'Leaves out DETAIL, HINT, and warnings about options and settings.'
+complete -c repmgr -n "__fish_repmgr_using_subcommand write-right; and __fish_seen_subcommand_from force" -s v -l verbose -d 'Logs more.'
