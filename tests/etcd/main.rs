@@ -85,7 +85,7 @@ fn the_holder_lapses_without_etcd_and_is_replaced_when_it_is_dead() {
     assert!(writes(&cluster, 1).is_err());
     eventually("its daemon has found that it was overtaken", || {
         let log = cluster.node(1).daemon_log();
-        log.contains("rule \"etcd-overtaken\"").then_some(())
+        log.contains("rule \"overtaken\"").then_some(())
     });
     eventually("its server is stopped, out of the clients' way", || {
         (!cluster.node(1).server.is_running()).then_some(())
