@@ -140,6 +140,7 @@ impl Keeper {
                 nobody_attached: self.local.nobody_attached,
             },
             over_round: self.local.over_round,
+            in_place_of: self.told.in_place_of.map(|node| node.0),
             dismissed: *self.dismissed.borrow(),
             answers,
         };

@@ -17,6 +17,8 @@ pub struct Observation {
     pub server: Server,
     /// Only ballots of a higher round extend the server's end.
     pub over_round: u64,
+    /// With [`Want::Take`]: only in place of this node, if another one had it last. `None`: whoever had it.
+    pub in_place_of: Option<NodeId>,
     /// Who had the right last, as [`Entry::ballot`], where it is known that nobody was promoted with it.
     pub dismissed: Option<Ballot>,
     /// The answers that came since the last turn.

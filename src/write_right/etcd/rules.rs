@@ -27,6 +27,7 @@ rules! {
     Silent = "etcd-silent", false, "etcd gave no answer in time: back off for a random while.";
     HeldByOther = "etcd-held", false, "Another node has the right: look again shortly.";
     Overtaken = "etcd-overtaken", false, "Another node had the right since this one: the own server must not go on as a primary.";
+    OtherHolder = "etcd-other-holder", false, "Another node had the right last than the one in whose place this one would be promoted: its data may be newer.";
     Taking = "etcd-taking", true, "Nobody has the right: ask etcd for it, if that is still so.";
     BackingOff = "etcd-backing-off", true, "The while has not passed.";
     Acquired = "etcd-acquired", false, "etcd granted the right.";

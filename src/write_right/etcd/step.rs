@@ -198,6 +198,16 @@ impl Turn<'_> {
             let until = self.now + self.settings.length;
             return self.back_off(Rule::Overtaken, reason, until);
         }
+        if let (Some(last), Some(expected), Want::Take) =
+            (keys.last.filter(other), self.seen.in_place_of, self.seen.want)
+            && last.kept.node != expected
+        {
+            let node = last.kept.node;
+            let reason =
+                format!("node {node} had the right last, and not node {expected}, in whose place it is wanted");
+            let until = self.now + self.settings.length;
+            return self.back_off(Rule::OtherHolder, reason, until);
+        }
         if let Some(holder) = keys.holder.filter(other) {
             let reason = format!(
                 "node {} has the right, in epoch {}",

@@ -17,6 +17,7 @@ fn seen(now: u64, want: Want) -> Observation {
             nobody_attached: false,
         },
         over_round: 0,
+        in_place_of: None,
         dismissed: None,
         answers: Vec::new(),
     }
@@ -125,6 +126,13 @@ fn who_was_overtaken_does_not_keep_and_may_take() {
             ..
         }]
     ));
+    let mut elsewhere = seen(10, Want::Take);
+    elsewhere.in_place_of = Some(3);
+    elsewhere.answers = vec![Answered {
+        attempt: looking.attempt,
+        reply: Ok(other),
+    }];
+    assert_eq!(step(&Settings::new(5000), &looking, &elsewhere).rule, Rule::OtherHolder);
     // Nobody was promoted with it, as the returning primary has found out.
     let mut dismissing = seen(10, Want::Keep);
     let entry = Entry {

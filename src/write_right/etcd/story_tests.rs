@@ -205,6 +205,7 @@ fn story(seed: u64, lease: u64) -> Result<u32, u64> {
                     enforcing: !node.gone,
                     nobody_attached: node.gone,
                 },
+                in_place_of: None,
                 dismissed: None,
                 over_round: node.local.over.map_or(0, |over| over.round),
                 answers: std::mem::take(&mut node.came),
