@@ -86,6 +86,12 @@ pub(super) fn problems(config: &Config, provided: &Provided) -> Vec<String> {
             place(&["write_right"])
         ));
     }
+    if config.write_right == WriteRight::Etcd && config.synchronous_mode != SynchronousMode::Off {
+        problems.push(format!(
+            "\"synchronous_mode\" needs \"write_right=majority\": with etcd nobody remembers the standbys that have all commits{}",
+            place(&["synchronous_mode"])
+        ));
+    }
     if !config.etcd_user.is_empty() && config.etcd_password_file.as_os_str().is_empty() {
         problems.push(format!(
             "\"etcd_user\" needs \"etcd_password_file\"{}",
