@@ -58,6 +58,8 @@ pub fn of_etcd(standing: Option<Standing>) -> Votes {
         holder: NodeId(last.kept.node),
         epoch: last.kept.epoch,
         runs: standing.seen.holder.is_some(),
+        // No node's vote is needed.
+        others_suffice: true,
     });
     Votes {
         voters: agree.unwrap_or(Voters::AtOdds),
