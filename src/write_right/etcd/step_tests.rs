@@ -64,11 +64,12 @@ fn holder() -> State {
 }
 
 fn asks(decision: &Decision) -> Vec<&Request> {
-    let ask = |action| match action {
-        &Action::Ask { ref request, .. } => Some(request),
+    let actions = decision.actions.iter();
+    let asked = actions.filter_map(|action| match action {
+        Action::Ask { request, .. } => Some(request),
         _ => None,
-    };
-    decision.actions.iter().filter_map(ask).collect()
+    });
+    asked.collect()
 }
 
 #[test]
