@@ -318,7 +318,7 @@ mod tests {
                     .all(|other| other.as_str() != event.as_str())
             );
         }
-        assert_eq!(EventName::ALL.len(), 34 + 4);
+        assert_eq!(EventName::ALL.len(), 34 + 5);
     }
 
     #[test]

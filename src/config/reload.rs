@@ -107,6 +107,7 @@ mod tests {
             Kind::Integer | Kind::Seconds => "77",
             Kind::Text => "other",
             Kind::Path => "/other",
+            Kind::Boolean if shown == "true" => "false",
             Kind::Boolean => "true",
             Kind::OneOf(words) => words.iter().find(|word| **word != shown).unwrap_or(&words[0]),
             Kind::Delay => "5min",
