@@ -17,7 +17,7 @@ use crate::failover::Right;
 use crate::instance::control_file;
 use crate::metadata::NodeRecord;
 use crate::metadata::write_right::GrantedBy;
-use crate::types::NodeId;
+use crate::types::{NodeId, NodeType};
 use crate::write_right::etcd::{self, Action, Answered, Observation, Reply, Request, Rule, State};
 use crate::write_right::{Server, Settings, Want};
 
@@ -221,7 +221,10 @@ impl Keeper {
             .local
             .standing
             .filter(|standing| !standing.required && standing.loaded);
-        if standing.is_none() || !self.is_switched_on() {
+        // A witness writes what is its own.
+        let own = NodeId(self.state.own);
+        let is_witness = |record: &NodeRecord| record.node_id == own && record.node_type == NodeType::Witness;
+        if standing.is_none() || !self.is_switched_on() || self.told.records.iter().any(is_witness) {
             return;
         }
         let ready = self.told.role != Role::Primary || self.seen() == Right::Held;

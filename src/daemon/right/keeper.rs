@@ -204,9 +204,11 @@ impl Keeper {
         since.elapsed() >= Duration::from_millis(self.told.duration / 2)
     }
 
-    /// A right that this node could do nothing with would only make an overtaken primary of the last holder.
+    /// A right that this node could do nothing with would only make an overtaken primary of the last holder. A primary that
+    /// takes it is being switched on, and has all commits.
     fn unbarred(&self, want: Want) -> Want {
         let may = match (want, &self.state.held) {
+            _ if self.told.role == Role::Primary => true,
             (Want::Take, Some(_)) => !matches!(self.outcome.gate, Gate::Barred(_)),
             (Want::Take, None) => !self.is_guarded() || matches!(self.outcome.gate, Gate::MayTry),
             _ => true,
