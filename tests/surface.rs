@@ -157,7 +157,7 @@ const CONNECTING: &str = "standby clone, standby follow, standby register, witne
                           cluster show, cluster matrix, cluster crosscheck, node rejoin";
 
 /// Options that are new here.
-const NEW: &[&str] = &["format", "give-up", "without-library"];
+const NEW: &[&str] = &["format", "give-up", "synchronous", "without-library"];
 
 /// Where an option has an effect here although the original warns that it has none.
 const ALSO_TAKEN: &[(&str, &str)] = &[
