@@ -8,7 +8,7 @@ PROFILE   ?= release
 PG_BINDIR   = $(shell $(PG_CONFIG) --bindir)
 PROFILE_DIR = $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: all build extension install setup stage demo test conformance mixed takeover simulate faults faults-release bench book lint generate audit package package-test versions clean
+.PHONY: all build extension install setup stage demo test conformance mixed takeover simulate faults faults-release faults-long bench book lint generate audit package package-test versions clean
 
 all: build extension
 
@@ -95,6 +95,10 @@ faults: stage
 faults-release: stage
 	FAULTS=all FAULTS_ROUNDS=5 FAULTS_RECORD=1 $(CARGO) test -q --test faults -- --nocapture
 	UPDATE_GENERATED=1 $(CARGO) test -q --test generated
+
+# Before a release: a hundred random sequences of faults, each with writers whose acknowledged rows must all be there.
+faults-long: stage
+	$(CARGO) test -q --test faults -- --ignored --nocapture
 
 lint: setup
 	$(CARGO) fmt --check

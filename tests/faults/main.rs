@@ -6,6 +6,8 @@
 //! of them n times in a row; `FAULTS_FRESH=1` forgets an interrupted run; `FAULTS_RECORD=1` writes the table that
 //! `docs/failover.md` shows.
 
+#[path = "../simulation/random.rs"]
+mod random;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -16,16 +18,19 @@ mod daemons;
 mod disk;
 mod disks;
 mod gates;
+mod long;
 mod network;
 mod notes;
 mod returning;
 mod rights;
 mod scenario;
+mod sequence;
 mod servers;
 mod steps;
 mod story;
 mod synchronous;
 mod table;
+mod writers;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -86,7 +91,7 @@ fn what_must_hold_holds() {
     let chosen = chosen();
     let whole = chosen.len() == scenarios().len();
     // Only whole runs are noted: the others are short, or of somebody who looks for something.
-    let mut notes = whole.then(|| Notes::open(rounds));
+    let mut notes = whole.then(|| Notes::open("faults-notes", rounds));
     let mut pauses: Vec<Vec<Duration>> = vec![Vec::new(); chosen.len()];
     let mut failed = Vec::new();
     let mut left_out = Vec::new();

@@ -17,8 +17,8 @@ pub struct Notes {
 impl Notes {
     /// Those of the run that was interrupted, if it was one of the same program and rounds, and none is wanted anew.
     /// A run of several rounds in which something failed does not go on: they are to hold in a row.
-    pub fn open(rounds: u32) -> Notes {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/faults-notes");
+    pub fn open(file: &str, rounds: u32) -> Notes {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(file);
         let head = format!("program {:016x}, {rounds} rounds", program());
         let mut notes = Notes {
             path,

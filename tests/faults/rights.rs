@@ -25,7 +25,7 @@ pub const GUARDED: Cast = Cast {
 };
 
 /// A primary and a standby with a witness, with the right to write.
-const GUARDED_PAIR: Cast = Cast {
+pub const GUARDED_PAIR: Cast = Cast {
     settings: SETTINGS,
     server_settings: SERVER_SETTINGS,
     guarded: true,
@@ -59,10 +59,26 @@ pub const SCENARIOS: &[Scenario] = &[
         story: server_killed,
     },
     Scenario {
+        name: "right-server-killed-beside-a-witness",
+        cast: GUARDED_PAIR,
+        fault: "the same with one standby and a witness",
+        expected: "the same",
+        short: false,
+        story: server_killed,
+    },
+    Scenario {
         name: "right-host-powered-off",
         cast: GUARDED,
         fault: "the primary's host loses power, and is started again after the failover; `write_right=majority`",
         expected: "a standby is promoted; the old primary commits nothing when it is back",
+        short: false,
+        story: powered_off,
+    },
+    Scenario {
+        name: "right-host-powered-off-beside-a-witness",
+        cast: GUARDED_PAIR,
+        fault: "the same with one standby and a witness",
+        expected: "the same",
         short: false,
         story: powered_off,
     },
@@ -76,9 +92,25 @@ pub const SCENARIOS: &[Scenario] = &[
         story: server_frozen,
     },
     Scenario {
+        name: "right-server-frozen-beside-a-witness",
+        cast: GUARDED_PAIR,
+        fault: "the same with one standby and a witness",
+        expected: "the same",
+        short: false,
+        story: server_frozen,
+    },
+    Scenario {
         name: "right-host-frozen",
         cast: GUARDED,
         fault: "server and daemon of the primary get SIGSTOP, and SIGCONT after the failover; `write_right=majority`",
+        expected: "the same",
+        short: false,
+        story: host_frozen,
+    },
+    Scenario {
+        name: "right-host-frozen-beside-a-witness",
+        cast: GUARDED_PAIR,
+        fault: "the same with one standby and a witness",
         expected: "the same",
         short: false,
         story: host_frozen,
@@ -88,6 +120,14 @@ pub const SCENARIOS: &[Scenario] = &[
         cast: GUARDED,
         fault: "the primary's daemon gets SIGSTOP, and SIGCONT later; `write_right=majority`",
         expected: "nobody is promoted; the primary commits nothing until its daemon goes on",
+        short: false,
+        story: daemon_frozen,
+    },
+    Scenario {
+        name: "right-daemon-frozen-beside-a-witness",
+        cast: GUARDED_PAIR,
+        fault: "the same with one standby and a witness",
+        expected: "the same",
         short: false,
         story: daemon_frozen,
     },
@@ -202,7 +242,7 @@ fn commits_nothing(story: &Story, inside: &Inside) {
 }
 
 /// Who may win, and who follows beside the one that does not.
-fn candidates(story: &Story) -> (Vec<u32>, Vec<u32>) {
+pub fn candidates(story: &Story) -> (Vec<u32>, Vec<u32>) {
     let standbys = (2..2 + story.cast().standbys).collect();
     let witness = story.cast().witness.then(|| story.witness());
     (standbys, Vec::from_iter(witness))

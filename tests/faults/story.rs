@@ -61,7 +61,7 @@ impl Drop for Story {
 
 /// Plays a scenario on hosts of its own; panics with what did not hold.
 pub fn play(scenario: &Scenario) -> Outcome {
-    let mut story = match Story::begin(scenario) {
+    let mut story = match Story::begin(scenario.name, scenario.cast) {
         Ok(story) => story,
         Err(reason) => return Outcome::NotHere(reason),
     };
@@ -71,10 +71,10 @@ pub fn play(scenario: &Scenario) -> Outcome {
 
 impl Story {
     /// Brings the cluster up: all stream, all daemons watch, the client writes.
-    fn begin(scenario: &Scenario) -> Result<Story, String> {
-        let cast = scenario.cast;
+    /// Tells why not, if it cannot be played here.
+    pub fn begin(name: &str, cast: Cast) -> Result<Story, String> {
         let count = 1 + cast.standbys + u32::from(cast.witness);
-        let name = format!("fault-{}", scenario.name);
+        let name = format!("fault-{name}");
         let hosts = Hosts::with_guests(&name, count, 1, stage::stage(), stage::programs());
         let mut hosts = hosts.ok_or("hosts in network namespaces cannot be had")?;
         let disk = match cast.disk {
@@ -241,7 +241,7 @@ impl Story {
     }
 
     /// What every server says of itself, for messages.
-    fn picture(&self) -> String {
+    pub fn picture(&self) -> String {
         let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN 'standby of ' || coalesce((SELECT sender_host FROM \
                    pg_stat_wal_receiver WHERE status = 'streaming'), 'nobody') ELSE 'primary' END || ', the daemon ' || \
                    CASE WHEN repmgr.repmgrd_is_running() THEN 'watches node ' || repmgr.get_upstream_node_id() \
@@ -459,7 +459,7 @@ impl Story {
     }
 
     /// A node whose server is down and whose data may have diverged becomes a standby of another.
-    pub fn rejoins(&mut self, id: u32, primary: u32) {
+    pub fn rejoins(&self, id: u32, primary: u32) {
         let source = self.node(primary).server.conninfo();
         if self.node(id).server.is_running() {
             self.node(id).server.stop("fast");
