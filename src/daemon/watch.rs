@@ -355,7 +355,7 @@ impl Watch {
             .iter()
             .any(|record| record.node_id == self.own && record.node_type == NodeType::Witness);
         let role = match local.recovery {
-            _ if witness => Role::Other,
+            _ if witness => Role::Witness,
             RecoveryState::Primary => Role::Primary,
             RecoveryState::Unknown if matches!(self.state.mode, Mode::Primary(_)) => Role::Primary,
             _ if promoting => Role::Candidate,

@@ -6,27 +6,18 @@ use std::time::Duration;
 
 use repmgr_write_right::Ballot;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
-use super::keeper::{now, random, want};
-use super::local::{self, Order};
+use super::local::Order;
+use super::own::{self, Own, Said, now, random};
 use super::{News, Role, Told};
 use crate::config::Config;
 use crate::etcd::Client;
 use crate::failover::Right;
 use crate::instance::control_file;
-use crate::metadata::NodeRecord;
 use crate::metadata::write_right::GrantedBy;
-use crate::types::{NodeId, NodeType};
+use crate::types::NodeId;
 use crate::write_right::etcd::{self, Action, Answered, Observation, Reply, Request, Rule, State};
-use crate::write_right::{Server, Settings, Want};
-
-/// The longest pause between two turns.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// No turn begins sooner than this after the one before.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-/// How long a server may take to require the right after it was told to.
-const REQUIRE: Duration = Duration::from_secs(10);
+use crate::write_right::{Settings, Want};
 
 /// Keeps the right for as long as the loop lives.
 pub async fn keep(
@@ -38,52 +29,31 @@ pub async fn keep(
     news: mpsc::UnboundedSender<News>,
 ) {
     let (answer, mut answers) = mpsc::unbounded_channel();
-    let (order, orders) = mpsc::unbounded_channel();
-    let (record, of_record) = watch::channel(None);
-    let (to_keeper, mut local) = watch::channel(local::Seen::default());
-    let data_directory = config.data_directory.clone();
-    tokio::spawn(local::attend(of_record, data_directory, orders, to_keeper));
+    let first = told.borrow_and_update().clone();
+    let (own, mut local) = Own::attend(own, config.data_directory.clone(), first, seen, news);
     let mut keeper = Keeper {
-        state: State::new(own.0, random()),
-        told: told.borrow_and_update().clone(),
-        local: local::Seen::default(),
+        state: State::new(own.id.0, random()),
+        own,
         dismissed,
         config,
         client: None,
         trouble: None,
-        silent_since: None,
-        required: None,
-        order,
         answer,
-        news,
         last_rule: None,
-        told_rule: None,
     };
     let mut came: Vec<Answered> = Vec::new();
     loop {
-        record.send_if_modified(|record: &mut Option<NodeRecord>| {
-            let found = keeper.told.records.iter().find(|record| record.node_id == own).cloned();
-            let changed = *record != found;
-            *record = found;
-            changed
-        });
+        keeper.own.find();
         let wake_at = keeper.turn(std::mem::take(&mut came));
-        seen.send_if_modified(|seen| {
-            let now = keeper.seen();
-            let changed = *seen != now;
-            *seen = now;
-            changed
-        });
-        let pause = Duration::from_millis(wake_at.saturating_sub(now())).max(SHORTEST_PAUSE);
-        let until = Instant::now() + pause.min(LONGEST_PAUSE);
+        keeper.own.show(keeper.seen());
         tokio::select! {
             Some(answered) = answers.recv() => came.push(answered),
             changed = told.changed() => match changed {
-                Ok(()) => keeper.told = told.borrow_and_update().clone(),
+                Ok(()) => keeper.own.told = told.borrow_and_update().clone(),
                 Err(_) => return,
             },
-            Ok(()) = local.changed() => keeper.local = local.borrow_and_update().clone(),
-            () = tokio::time::sleep_until(until) => {}
+            Ok(()) = local.changed() => keeper.own.local = local.borrow_and_update().clone(),
+            () = tokio::time::sleep_until(own::next_turn(wake_at)) => {}
         }
         while let Ok(answered) = answers.try_recv() {
             came.push(answered);
@@ -101,50 +71,33 @@ pub fn client(config: &Config) -> Result<Client, String> {
 }
 
 struct Keeper {
+    own: Own,
     state: State,
-    told: Told,
     dismissed: watch::Receiver<Option<Ballot>>,
-    local: local::Seen,
     config: Config,
     /// Made as soon as the cluster's identity is known.
     client: Option<Arc<Client>>,
     /// What only a person can mend; told once.
     trouble: Option<String>,
-    silent_since: Option<Instant>,
-    required: Option<Instant>,
-    order: mpsc::UnboundedSender<Order>,
     answer: mpsc::UnboundedSender<Answered>,
-    news: mpsc::UnboundedSender<News>,
     last_rule: Option<Rule>,
-    told_rule: Option<Rule>,
 }
 
 impl Keeper {
     fn turn(&mut self, answers: Vec<Answered>) -> u64 {
         self.look_for_trouble();
-        let silent = self.is_silent();
-        let standing = self.local.standing;
-        let primary = self.told.role == Role::Primary;
+        let (wanted, _) = self.own.want(self.state.held.is_some());
         let observation = Observation {
             now: now(),
             random: random(),
-            want: match self.is_switched_on() {
-                true => want(self.told.role, &self.local, self.state.held.is_some(), silent),
-                false => Want::Nothing,
-            },
-            server: Server {
-                start: standing.map(|standing| standing.server),
-                end: standing.map(|standing| standing.end),
-                // A primary is made to require the right once it holds it: its clients must not notice the beginning.
-                enforcing: standing.is_some_and(|standing| standing.loaded && (standing.required || primary)),
-                nobody_attached: self.local.nobody_attached,
-            },
-            over_round: self.local.over_round,
-            in_place_of: self.told.in_place_of.map(|node| node.0),
+            want: if self.is_switched_on() { wanted } else { Want::Nothing },
+            server: self.own.server(),
+            over_round: self.own.local.over_round,
+            in_place_of: self.own.told.in_place_of.map(|node| node.0),
             dismissed: *self.dismissed.borrow(),
             answers,
         };
-        let decision = etcd::step(&Settings::new(self.told.duration), &self.state, &observation);
+        let decision = etcd::step(&Settings::new(self.own.told.duration), &self.state, &observation);
         self.say_why(decision.rule, &decision.reason);
         self.state = decision.next;
         for action in decision.actions {
@@ -156,16 +109,16 @@ impl Keeper {
 
     /// Whether the cluster goes by etcd. While its server does not answer, that is what it was.
     fn is_switched_on(&self) -> bool {
-        let by_etcd = self.local.standing.is_none() || self.local.granted_by == GrantedBy::Etcd;
-        by_etcd && !self.local.without_extension && self.client.is_some()
+        let by_etcd = self.own.local.standing.is_none() || self.own.local.granted_by == GrantedBy::Etcd;
+        by_etcd && !self.own.local.without_extension && self.client.is_some()
     }
 
     /// Settings that cannot be used, or that are not those of the cluster.
     fn look_for_trouble(&mut self) {
         let trouble = if self.client.is_none() {
             self.make_client().err()
-        } else if self.local.standing.is_some() && self.local.granted_by != GrantedBy::Etcd {
-            let cluster = self.local.granted_by.word();
+        } else if self.own.local.standing.is_some() && self.own.local.granted_by != GrantedBy::Etcd {
+            let cluster = self.own.local.granted_by.word();
             Some(format!(
                 "this cluster was switched to \"write_right={cluster}\", and repmgr.conf of this node says etcd"
             ))
@@ -187,51 +140,25 @@ impl Keeper {
         Ok(())
     }
 
-    /// As in the other keeper: a frozen server must not keep the right from the others.
-    fn is_silent(&mut self) -> bool {
-        if self.local.standing.is_some() || self.local.nobody_attached {
-            self.silent_since = None;
-            return false;
-        }
-        let since = *self.silent_since.get_or_insert_with(Instant::now);
-        since.elapsed() >= Duration::from_millis(self.told.duration / 2)
-    }
-
     /// How it stands, for the loop.
     fn seen(&self) -> Right {
-        if self.local.without_extension {
+        if self.own.local.without_extension {
             return Right::NotNeeded;
         }
         if let Some(trouble) = &self.trouble {
             return Right::Missing(trouble.clone());
         }
-        match self.local.standing {
-            Some(standing) if self.state.held.is_some() && standing.end > now() => Right::Held,
-            Some(_) => {
-                let rule = self.last_rule.map_or("", Rule::sentence);
-                Right::Missing(rule.trim_end_matches('.').to_owned())
-            }
-            None => Right::Missing("the local server does not answer".to_owned()),
-        }
+        let rule = self.last_rule.map_or("", Rule::sentence);
+        self.own.right(self.state.held.is_some(), rule)
     }
 
     /// Has a server that takes part require the right: a primary once it holds it, a standby before it may be promoted.
     fn require(&mut self) {
-        let standing = self
-            .local
-            .standing
-            .filter(|standing| !standing.required && standing.loaded);
+        let standing = self.own.local.standing;
+        let may = standing.is_some_and(|standing| standing.loaded && !standing.required);
         // A witness writes what is its own.
-        let own = NodeId(self.state.own);
-        let is_witness = |record: &NodeRecord| record.node_id == own && record.node_type == NodeType::Witness;
-        if standing.is_none() || !self.is_switched_on() || self.told.records.iter().any(is_witness) {
-            return;
-        }
-        let ready = self.told.role != Role::Primary || self.seen() == Right::Held;
-        if ready && self.required.is_none_or(|told| told.elapsed() > REQUIRE) {
-            self.required = Some(Instant::now());
-            crate::notice!("the local server is made to require the right to write");
-            self.tell_server(Order::Require);
+        if may && self.is_switched_on() && self.own.told.role != Role::Witness {
+            self.own.require(&self.seen());
         }
     }
 
@@ -242,20 +169,20 @@ impl Keeper {
                 request,
                 deadline,
             } => self.ask(attempt, request, Duration::from_millis(deadline.saturating_sub(now()))),
-            Action::ExtendLocalEnd { ballot, until, server } => self.tell_server(Order::HoldUntil {
+            Action::ExtendLocalEnd { ballot, until, server } => self.own.tell(Order::HoldUntil {
                 until,
                 server,
                 ballot: ballot.to_string(),
             }),
-            Action::SetLocalEndToZero { ballot } => self.tell_server(Order::Lapse {
+            Action::SetLocalEndToZero { ballot } => self.own.tell(Order::Lapse {
                 ballot: ballot.to_string(),
             }),
-            Action::Acquired { epoch, previous } => self.announce(News::Acquired {
+            Action::Acquired { epoch, previous } => self.own.announce(News::Acquired {
                 epoch,
                 previous: previous.map(NodeId),
             }),
-            Action::Lapsed { epoch } => self.announce(News::Lapsed { epoch }),
-            Action::Released { epoch } => self.announce(News::Released { epoch }),
+            Action::Lapsed { epoch } => self.own.announce(News::Lapsed { epoch }),
+            Action::Released { epoch } => self.own.announce(News::Released { epoch }),
         }
     }
 
@@ -274,33 +201,18 @@ impl Keeper {
         });
     }
 
-    fn tell_server(&self, order: Order) {
-        // It lives as long as this.
-        let _ = self.order.send(order);
-    }
-
-    fn announce(&self, news: News) {
-        // The loop may have ended.
-        let _ = self.news.send(news);
-    }
-
     fn say_why(&mut self, rule: Rule, reason: &str) {
         if self.last_rule.replace(rule) == Some(rule) {
             return;
         }
-        if rule == Rule::RenewalSilent && self.told_rule != Some(rule) {
-            self.announce(News::RenewalFailed(reason.to_owned()));
+        if rule == Rule::RenewalSilent && !self.own.was_told(rule.name()) {
+            self.own.announce(News::RenewalFailed(reason.to_owned()));
         }
-        // What is tried again and again is told once.
-        if rule.is_daily() || self.told_rule == Some(rule) {
-            crate::debug!("the right to write: {reason}");
-            if matches!(rule, Rule::Renewed | Rule::NotWanted) {
-                self.told_rule = None;
-            }
-        } else {
-            self.told_rule = Some(rule);
-            crate::info!("the right to write: {reason}");
-            crate::detail!("rule \"{}\"", rule.name());
-        }
+        self.own.say(&Said {
+            name: rule.name(),
+            reason,
+            daily: rule.is_daily(),
+            well: matches!(rule, Rule::Renewed | Rule::NotWanted),
+        });
     }
 }

@@ -8,27 +8,22 @@ use repmgr_write_right::{Answer, Ballot, Payload, Request, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::local::{self, Order};
+use super::local::Order;
+use super::own::{self, Own, Said, now, random};
 use super::synchronous::{self, Gate, Outcome, Situation, Stage};
 use super::voters::Voters;
 use super::{News, Role, Told};
 use crate::config::SynchronousMode;
-use crate::daemon::clock::boottime;
 use crate::failover::Right;
-use crate::metadata::NodeRecord;
 use crate::metadata::write_right::{GrantedBy, Order as PersonsOrder, OrderKind};
-use crate::types::{NodeId, NodeType};
+use crate::types::NodeId;
 use crate::write_right::synchronous::without;
-use crate::write_right::{self, Action, Answered, Change, Observation, Rule, Server, Settings, State, Want};
+use crate::write_right::{self, Action, Answered, Change, Observation, Rule, Settings, State, Want};
 
 /// The number of questions that are not the proposer's.
 const BESIDE: u64 = u64::MAX;
 /// How often nodes that do not vote yet are asked whether they can.
 const NEWCOMERS: Duration = Duration::from_secs(5);
-/// How long a server may take to require the right after it was told to.
-const REQUIRE: Duration = Duration::from_secs(10);
-/// No turn begins sooner than this after the one before.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 
 /// Keeps the right for as long as the loop lives.
 pub async fn keep(
@@ -40,10 +35,6 @@ pub async fn keep(
     news: mpsc::UnboundedSender<News>,
 ) {
     let (answer, mut answers) = mpsc::unbounded_channel();
-    let (order, orders) = mpsc::unbounded_channel();
-    let (record, of_record) = watch::channel(None);
-    let (to_keeper, mut local) = watch::channel(local::Seen::default());
-    tokio::spawn(local::attend(of_record, data_directory, orders, to_keeper));
     let first = told.borrow_and_update().clone();
     let (describe, situation) = watch::channel(Situation {
         records: first.records.clone(),
@@ -54,58 +45,35 @@ pub async fn keep(
     });
     let (to_keeper, mut outcome) = watch::channel(Outcome::default());
     tokio::spawn(synchronous::attend(own, situation, to_keeper));
+    let (own, mut local) = Own::attend(own, data_directory, first, seen, news);
     let mut keeper = Keeper {
-        own,
         outcome: Outcome::default(),
-        state: State::new(own.0, random()),
-        told: first,
+        state: State::new(own.id.0, random()),
+        own,
         dismissed,
-        local: local::Seen::default(),
         voters: Voters::new(answer),
         able: BTreeSet::new(),
         newcomers_asked: None,
-        required: None,
         without_library: false,
         obeyed: None,
         of_etcd: false,
-        silent_since: None,
-        order,
-        news,
         last_rule: None,
-        told_rule: None,
     };
     let mut came: Vec<Answered> = Vec::new();
     loop {
-        record.send_if_modified(|record| {
-            let own = keeper.record(own.0);
-            let changed = *record != own;
-            *record = own;
-            changed
-        });
+        keeper.own.find();
         let wake_at = keeper.turn(std::mem::take(&mut came));
-        describe.send_if_modified(|situation| {
-            let now = keeper.situation();
-            let changed = *situation != now;
-            *situation = now;
-            changed
-        });
-        seen.send_if_modified(|seen| {
-            let now = keeper.seen();
-            let changed = *seen != now;
-            *seen = now;
-            changed
-        });
-        let pause = Duration::from_millis(wake_at.saturating_sub(now())).max(SHORTEST_PAUSE);
-        let until = Instant::now() + pause.min(NEWCOMERS);
+        own::change(&describe, keeper.situation());
+        keeper.own.show(keeper.seen());
         tokio::select! {
             Some(answered) = answers.recv() => came.push(answered),
             changed = told.changed() => match changed {
-                Ok(()) => keeper.told = told.borrow_and_update().clone(),
+                Ok(()) => keeper.own.told = told.borrow_and_update().clone(),
                 Err(_) => return,
             },
-            Ok(()) = local.changed() => keeper.local = local.borrow_and_update().clone(),
+            Ok(()) = local.changed() => keeper.own.local = local.borrow_and_update().clone(),
             Ok(()) = outcome.changed() => keeper.outcome = outcome.borrow_and_update().clone(),
-            () = tokio::time::sleep_until(until) => {}
+            () = tokio::time::sleep_until(own::next_turn(wake_at)) => {}
         }
         while let Ok(answered) = answers.try_recv() {
             came.push(answered);
@@ -114,29 +82,21 @@ pub async fn keep(
 }
 
 struct Keeper {
-    own: NodeId,
+    own: Own,
     /// What has become of the synchronous mode.
     outcome: Outcome,
     state: State,
-    told: Told,
     dismissed: watch::Receiver<Option<Ballot>>,
-    local: local::Seen,
     voters: Voters,
     /// Registered nodes that do not vote yet and have a record to vote with.
     able: BTreeSet<i32>,
     newcomers_asked: Option<Instant>,
-    required: Option<Instant>,
     without_library: bool,
     /// The end of the person's order that is carried out: it may still be seen for a moment.
     obeyed: Option<u64>,
     /// It was told that the cluster goes by etcd.
     of_etcd: bool,
-    silent_since: Option<Instant>,
-    order: mpsc::UnboundedSender<Order>,
-    news: mpsc::UnboundedSender<News>,
     last_rule: Option<Rule>,
-    /// The last one that people were told of.
-    told_rule: Option<Rule>,
 }
 
 impl Keeper {
@@ -146,11 +106,11 @@ impl Keeper {
             self.note_newcomer(answered.voter, answered.answer.as_ref());
         }
         self.ask_newcomers();
-        let settings = Settings::new(self.told.duration);
-        let silent = self.is_silent();
+        let settings = Settings::new(self.own.told.duration);
         let force = self.given_up();
-        let wanted = self.unbarred(want(self.told.role, &self.local, self.state.held.is_some(), silent));
-        self.state.round = self.state.round.max(self.local.over_round);
+        let (wanted, silent) = self.own.want(self.state.held.is_some());
+        let wanted = self.unbarred(wanted);
+        self.state.round = self.state.round.max(self.own.local.over_round);
         let by_etcd = self.is_of_etcd();
         let observation = Observation {
             now: now(),
@@ -161,13 +121,13 @@ impl Keeper {
                 Want::Nothing if force.is_some() && !silent => Want::Take,
                 wanted => wanted,
             },
-            nodes: self.told.records.iter().map(|record| record.node_id.0).collect(),
+            nodes: self.own.told.records.iter().map(|record| record.node_id.0).collect(),
             change: self.change(),
             payload: self.payload(),
             force,
-            in_place_of: self.told.in_place_of.map(|node| node.0),
+            in_place_of: self.own.told.in_place_of.map(|node| node.0),
             dismissed: *self.dismissed.borrow(),
-            server: self.server(),
+            server: self.own.server(),
             answers,
         };
         let decision = write_right::step(&settings, &self.state, &observation);
@@ -182,7 +142,7 @@ impl Keeper {
 
     /// Whether this cluster was switched on with etcd: then no node may grant anything, whatever repmgr.conf says here.
     fn is_of_etcd(&mut self) -> bool {
-        let by_etcd = self.local.standing.is_some() && self.local.granted_by == GrantedBy::Etcd;
+        let by_etcd = self.own.local.standing.is_some() && self.own.local.granted_by == GrantedBy::Etcd;
         if by_etcd && !std::mem::replace(&mut self.of_etcd, by_etcd) {
             crate::error!("this node cannot hold the right to write");
             crate::detail!(
@@ -193,22 +153,11 @@ impl Keeper {
         by_etcd
     }
 
-    /// Whether the own server has not answered for so long that its right is of no use: a frozen one would otherwise keep
-    /// the others from having it.
-    fn is_silent(&mut self) -> bool {
-        if self.local.standing.is_some() || self.local.nobody_attached {
-            self.silent_since = None;
-            return false;
-        }
-        let since = *self.silent_since.get_or_insert_with(Instant::now);
-        since.elapsed() >= Duration::from_millis(self.told.duration / 2)
-    }
-
     /// A right that this node could do nothing with would only make an overtaken primary of the last holder. A primary that
     /// takes it is being switched on, and has all commits.
     fn unbarred(&self, want: Want) -> Want {
         let may = match (want, &self.state.held) {
-            _ if self.told.role == Role::Primary => true,
+            _ if self.own.is_primary() => true,
             (Want::Take, Some(_)) => !matches!(self.outcome.gate, Gate::Barred(_)),
             (Want::Take, None) => !self.is_guarded() || matches!(self.outcome.gate, Gate::MayTry),
             _ => true,
@@ -218,12 +167,12 @@ impl Keeper {
 
     /// Whether, by what is known here, a majority may remember where acknowledged commits are.
     fn is_guarded(&self) -> bool {
-        self.told.synchronous.0 != SynchronousMode::Off || self.state.payload_version > 0
+        self.own.told.synchronous.0 != SynchronousMode::Off || self.state.payload_version > 0
     }
 
     fn is_to_be_promoted(&self) -> bool {
-        let wished = self.local.standing.is_some_and(|standing| standing.wished);
-        self.told.role == Role::Candidate || (self.told.role == Role::Other && wished)
+        let wished = self.own.local.standing.is_some_and(|standing| standing.wished);
+        self.own.told.role == Role::Candidate || (self.own.told.role == Role::Other && wished)
     }
 
     /// What is told to who keeps the synchronous mode.
@@ -231,7 +180,7 @@ impl Keeper {
         let remembered = |payload: Payload| (payload.count, payload.standbys);
         let given_up = &self.state.list.given_up;
         let stage = match &self.state.held {
-            Some(held) if self.told.role == Role::Primary => Stage::Holder {
+            Some(held) if self.own.is_primary() => Stage::Holder {
                 epoch: held.epoch.0,
                 payload: held.payload_chosen.then(|| remembered(held.payload.clone())),
             },
@@ -242,12 +191,13 @@ impl Keeper {
             None if self.is_to_be_promoted() && self.is_guarded() => Stage::Candidate,
             _ => Stage::Other,
         };
-        let (mode, count) = self.told.synchronous;
+        let (mode, count) = self.own.told.synchronous;
         Situation {
-            records: self.told.records.clone(),
+            records: self.own.told.records.clone(),
             mode,
             count,
             enforcing: self
+                .own
                 .local
                 .standing
                 .is_some_and(|standing| standing.loaded && standing.required),
@@ -257,7 +207,7 @@ impl Keeper {
 
     /// What a majority is to remember of the synchronous standbys.
     fn payload(&self) -> Option<(u32, Vec<i32>)> {
-        let held = self.state.held.as_ref().filter(|_| self.told.role == Role::Primary)?;
+        let held = self.state.held.as_ref().filter(|_| self.own.is_primary())?;
         let (epoch, payload) = self.outcome.payload.as_ref()?;
         (*epoch == held.epoch.0).then(|| payload.clone())
     }
@@ -265,50 +215,34 @@ impl Keeper {
     /// Whether the own server may be told its end: one that is to be promoted, not before it has every acknowledged commit.
     fn may_be_told(&self) -> bool {
         let Some(held) = &self.state.held else { return true };
-        self.told.role == Role::Primary || held.payload.count == 0 || self.outcome.gate == Gate::Open(held.epoch.0)
+        self.own.is_primary() || held.payload.count == 0 || self.outcome.gate == Gate::Open(held.epoch.0)
     }
 
     /// How it stands, for the loop.
     fn seen(&self) -> Right {
-        let required = self.local.standing.is_some_and(|standing| standing.required);
-        let never_begun = self.state.list.version == 0 && self.local.standing.is_some() && !required;
-        if self.local.without_extension || never_begun {
+        let required = self.own.local.standing.is_some_and(|standing| standing.required);
+        let never_begun = self.state.list.version == 0 && self.own.local.standing.is_some() && !required;
+        if self.own.local.without_extension || never_begun {
             return Right::NotNeeded;
         }
-        match self.local.standing {
-            Some(standing) if self.state.held.is_some() && standing.end > now() => Right::Held,
-            Some(_) if let Gate::Barred(why) = &self.outcome.gate => Right::Barred(why.clone()),
-            Some(_) => {
-                let rule = self.last_rule.map_or("", Rule::sentence);
-                Right::Missing(rule.trim_end_matches('.').to_owned())
-            }
-            None => Right::Missing("the local server does not answer".to_owned()),
-        }
-    }
-
-    fn server(&self) -> Server {
-        let standing = self.local.standing;
-        let primary = self.told.role == Role::Primary;
-        Server {
-            start: standing.map(|standing| standing.server),
-            end: standing.map(|standing| standing.end),
-            // A primary is made to require the right once it holds it: its clients must not notice the beginning.
-            enforcing: standing.is_some_and(|standing| standing.loaded && (standing.required || primary)),
-            nobody_attached: self.local.nobody_attached,
+        let rule = self.last_rule.map_or("", Rule::sentence);
+        match (self.own.right(self.state.held.is_some(), rule), &self.outcome.gate) {
+            (Right::Missing(_), Gate::Barred(why)) if self.own.local.standing.is_some() => Right::Barred(why.clone()),
+            (right, _) => right,
         }
     }
 
     /// The registered nodes are the voters, and the holder sees to it.
     fn change(&self) -> Option<Change> {
         let list = &self.state.list;
-        if self.told.role != Role::Primary || self.state.held.is_none() || self.told.records.is_empty() {
+        if !self.own.is_primary() || self.state.held.is_none() || self.own.told.records.is_empty() {
             return None;
         }
-        let registered: BTreeSet<i32> = self.told.records.iter().map(|record| record.node_id.0).collect();
+        let registered: BTreeSet<i32> = self.own.told.records.iter().map(|record| record.node_id.0).collect();
         let gone = list
             .voters
             .iter()
-            .find(|voter| !registered.contains(voter) && **voter != self.own.0);
+            .find(|voter| !registered.contains(voter) && **voter != self.own.id.0);
         // Those who were given up vote again when a person says so.
         let barred = |node: &i32| list.given_up.contains(node) && !self.taken_back().contains(node);
         let new = || {
@@ -333,15 +267,15 @@ impl Keeper {
 
     /// A person's order. A daemon that slept over its end must not obey it any more.
     fn ordered(&self, kind: OrderKind) -> Option<&PersonsOrder> {
-        let order = self.local.order.as_ref();
+        let order = self.own.local.order.as_ref();
         order.filter(|order| order.kind == kind && now() < order.until)
     }
 
     /// The nodes that remain have accepted that the others are given up.
     fn forced(&mut self, voters: &[i32]) {
-        self.obeyed = self.local.order.as_ref().map(|order| order.until);
+        self.obeyed = self.own.local.order.as_ref().map(|order| order.until);
         crate::notice!("as a person ordered, these nodes alone grant the right to write: {voters:?}");
-        self.tell_server(Order::Done(OrderKind::GiveUp));
+        self.own.tell(Order::Done(OrderKind::GiveUp));
     }
 
     /// Nodes that were registered since, which the holder asks whether they have a record to vote with.
@@ -352,12 +286,12 @@ impl Keeper {
         }
         self.newcomers_asked = Some(Instant::now());
         let list = &self.state.list;
-        let registered = self.told.records.iter().map(|record| record.node_id.0);
+        let registered = self.own.told.records.iter().map(|record| record.node_id.0);
         let new: Vec<i32> = registered.filter(|node| !list.voters.contains(node)).collect();
         self.able.retain(|node| new.contains(node));
         for node in new {
             self.voters
-                .ask(BESIDE, self.record(node), node, &Request::Status, NEWCOMERS);
+                .ask(BESIDE, self.own.record(node), node, &Request::Status, NEWCOMERS);
         }
     }
 
@@ -372,15 +306,12 @@ impl Keeper {
 
     /// Has a server that takes part require the right: a primary once it holds it, a standby before it may be promoted.
     fn require(&mut self) {
-        let Some(standing) = self.local.standing.filter(|standing| !standing.required) else {
+        let Some(standing) = self.own.local.standing.filter(|standing| !standing.required) else {
             self.without_library = false;
             return;
         };
         // A witness votes, and writes what is its own.
-        let witness = self
-            .record(self.own.0)
-            .is_some_and(|own| own.node_type == NodeType::Witness);
-        if witness || !self.state.list.voters.contains(&self.own.0) {
+        if self.own.told.role == Role::Witness || !self.state.list.voters.contains(&self.own.id.0) {
             return;
         }
         if !standing.loaded {
@@ -390,12 +321,7 @@ impl Keeper {
             }
             return;
         }
-        let ready = self.told.role != Role::Primary || self.seen() == Right::Held;
-        if ready && self.required.is_none_or(|told| told.elapsed() > REQUIRE) {
-            self.required = Some(Instant::now());
-            crate::notice!("the local server is made to require the right to write");
-            self.tell_server(Order::Require);
-        }
+        self.own.require(&self.seen());
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -408,39 +334,29 @@ impl Keeper {
             } => {
                 let limit = Duration::from_millis(deadline.saturating_sub(now()));
                 for voter in voters {
-                    self.voters.ask(attempt, self.record(voter), voter, &request, limit);
+                    self.voters.ask(attempt, self.own.record(voter), voter, &request, limit);
                 }
             }
             // It is told in a later turn, as it does not know its end.
             Action::ExtendLocalEnd { .. } if !self.may_be_told() => {}
-            Action::ExtendLocalEnd { ballot, until, server } => self.tell_server(Order::HoldUntil {
+            Action::ExtendLocalEnd { ballot, until, server } => self.own.tell(Order::HoldUntil {
                 until,
                 server,
                 ballot: ballot.to_string(),
             }),
-            Action::SetLocalEndToZero { ballot } => self.tell_server(Order::Lapse {
+            Action::SetLocalEndToZero { ballot } => self.own.tell(Order::Lapse {
                 ballot: ballot.to_string(),
             }),
-            Action::Acquired { epoch, previous } => self.announce(News::Acquired {
+            Action::Acquired { epoch, previous } => self.own.announce(News::Acquired {
                 epoch: epoch.0,
                 previous: previous.map(NodeId),
             }),
-            Action::Lapsed { epoch } => self.announce(News::Lapsed { epoch: epoch.0 }),
-            Action::Released { epoch } => self.announce(News::Released { epoch: epoch.0 }),
+            Action::Lapsed { epoch } => self.own.announce(News::Lapsed { epoch: epoch.0 }),
+            Action::Released { epoch } => self.own.announce(News::Released { epoch: epoch.0 }),
             // Nothing waits for these: the next turns show what has become of them.
             Action::VotersChanged { .. } | Action::PayloadChosen { .. } => {}
             Action::Forced { voters } => self.forced(&voters),
         }
-    }
-
-    fn tell_server(&self, order: Order) {
-        // It lives as long as this.
-        let _ = self.order.send(order);
-    }
-
-    fn announce(&self, news: News) {
-        // The loop may have ended.
-        let _ = self.news.send(news);
     }
 
     fn say_why(&mut self, rule: Rule, reason: &str) {
@@ -448,7 +364,7 @@ impl Keeper {
             return;
         }
         if rule == Rule::RenewalRefused || rule == Rule::TooFewPromises && self.state.held.is_some() {
-            self.announce(News::RenewalFailed(reason.to_owned()));
+            self.own.announce(News::RenewalFailed(reason.to_owned()));
         }
         let daily = [
             Rule::Held,
@@ -461,103 +377,11 @@ impl Keeper {
             Rule::Promised,
             Rule::AcceptancesAwaited,
         ];
-        // What is tried again and again is told once.
-        if daily.contains(&rule) || self.told_rule == Some(rule) {
-            crate::debug!("the right to write: {reason}");
-            if matches!(rule, Rule::Held | Rule::Renewed | Rule::NotWanted) {
-                self.told_rule = None;
-            }
-        } else {
-            self.told_rule = Some(rule);
-            crate::info!("the right to write: {reason}");
-            crate::detail!("rule \"{}\"", rule.name());
-        }
-    }
-
-    fn record(&self, node: i32) -> Option<NodeRecord> {
-        let found = self.told.records.iter().find(|record| record.node_id.0 == node);
-        found.cloned()
-    }
-}
-
-/// What is wanted of the right.
-pub(super) fn want(role: Role, local: &local::Seen, held: bool, silent: bool) -> Want {
-    let wished = local.standing.is_some_and(|standing| standing.wished);
-    match role {
-        _ if held && local.nobody_attached => Want::Release,
-        _ if silent => Want::Nothing,
-        // It is being switched on: what was on record before does not count.
-        Role::Primary if wished && !local.standing.is_some_and(|standing| standing.required) => Want::Take,
-        Role::Primary => Want::Keep,
-        Role::Candidate => Want::Take,
-        Role::Other if wished => Want::Take,
-        Role::Other => Want::Nothing,
-    }
-}
-
-pub(super) fn now() -> u64 {
-    u64::try_from(boottime().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A number that no other call gives: the keys of a hasher come from the operating system.
-pub(super) fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metadata::write_right::Standing;
-
-    fn seen(wished: bool, nobody_attached: bool) -> local::Seen {
-        let standing = Standing {
-            loaded: true,
-            required: true,
-            server: 7,
-            end: 0,
-            left: 0,
-            wished,
-        };
-        local::Seen {
-            standing: (!nobody_attached).then_some(standing),
-            nobody_attached,
-            ..local::Seen::default()
-        }
-    }
-
-    #[test]
-    fn a_server_that_is_gone_gives_the_right_back_whatever_it_was() {
-        for role in [Role::Primary, Role::Candidate, Role::Other] {
-            assert_eq!(want(role, &seen(false, true), true, false), Want::Release);
-        }
-        assert_eq!(want(Role::Primary, &seen(false, true), false, false), Want::Keep);
-    }
-
-    #[test]
-    fn a_standby_wants_it_only_for_a_promotion() {
-        assert_eq!(want(Role::Other, &seen(false, false), false, false), Want::Nothing);
-        assert_eq!(want(Role::Other, &seen(true, false), false, false), Want::Take);
-        assert_eq!(want(Role::Candidate, &seen(false, false), false, false), Want::Take);
-    }
-
-    #[test]
-    fn the_primary_may_take_it_while_it_is_switched_on() {
-        let mut wished = seen(true, false);
-        assert_eq!(want(Role::Primary, &wished, false, false), Want::Keep);
-        wished.standing.as_mut().unwrap().required = false;
-        assert_eq!(want(Role::Primary, &wished, false, false), Want::Take);
-    }
-
-    #[test]
-    fn a_server_that_is_frozen_does_not_keep_the_right_from_the_others() {
-        assert_eq!(want(Role::Primary, &seen(false, false), true, true), Want::Nothing);
-        assert_eq!(want(Role::Primary, &seen(false, true), true, true), Want::Release);
-    }
-
-    #[test]
-    fn no_two_numbers_are_alike() {
-        let numbers: BTreeSet<u64> = (0..100).map(|_| random()).collect();
-        assert_eq!(numbers.len(), 100);
+        self.own.say(&Said {
+            name: rule.name(),
+            reason,
+            daily: daily.contains(&rule),
+            well: matches!(rule, Rule::Held | Rule::Renewed | Rule::NotWanted),
+        });
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! - `keeper`: the turns of the proposer, where a majority of the nodes grants it
 //! - `etcd`: the same where etcd does
+//! - `own`: the own server and the loop, as both have to do with them
 //! - `local`: the own server, asked all the time
 //! - `synchronous`: the standbys that must have a commit, and whether this node has them all
 //! - `voters`: questions to the voters
@@ -13,6 +14,7 @@
 pub mod etcd;
 mod keeper;
 mod local;
+mod own;
 mod synchronous;
 mod voters;
 
@@ -46,6 +48,8 @@ pub enum Role {
     Primary,
     /// A standby that is to be promoted.
     Candidate,
+    /// A witness, which votes and needs no right of its own.
+    Witness,
     /// Anything else.
     Other,
 }
