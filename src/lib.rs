@@ -37,6 +37,7 @@ pub mod postgres;
 pub mod process;
 pub mod remote;
 pub mod returning;
+mod rules;
 pub mod survey;
 pub mod types;
 pub mod write_right;

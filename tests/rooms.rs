@@ -29,6 +29,7 @@ const HEIGHTS: &[(&str, u32)] = &[
     ("placeholders", 0),
     ("process", 0),
     ("http", 0),
+    ("rules", 0),
 ];
 
 const STRANGERS: &[(&str, &str)] = &[("commands", "daemon"), ("daemon", "commands")];

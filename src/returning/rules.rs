@@ -1,23 +1,9 @@
 //! The rules: one table, from which the names in the log and in the manual come.
 
-macro_rules! rules {
-    ($($variant:ident = $name:literal, $sentence:literal;)+) => {
-        /// A rule of the return. The name is stable: logs and events carry it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Rule { $(#[doc = $sentence] $variant,)+ }
-
-        impl Rule {
-            /// All of them, in the order of the manual.
-            pub const ALL: &[Rule] = &[$(Rule::$variant,)+];
-            /// Its stable name.
-            pub fn name(self) -> &'static str { match self { $(Rule::$variant => $name,)+ } }
-            /// What it says.
-            pub fn sentence(self) -> &'static str { match self { $(Rule::$variant => $sentence,)+ } }
-        }
-    };
-}
+use crate::rules::rules;
 
 rules! {
+    "A rule of the return. The name is stable: logs and events carry it.";
     NothingToReturn = "nothing-to-return", "The own server is a standby, or a primary that holds the right.";
     ServerUnknown = "own-server-unknown", "The own server does not answer and is not known to be gone: wait for it.";
     ServerShutDown = "own-server-shut-down", "Somebody has shut the own server down: it is theirs to start it again.";
@@ -38,20 +24,4 @@ rules! {
     ReturnsByClone = "returns-by-clone", "A rewind does not help: clone the overtaken server again.";
     NotAllowed = "return-not-allowed", "The overtaken server cannot come back in a way that rejoin allows: a person has to do it.";
     GivenUp = "return-given-up", "The return has failed too often: a person has to look.";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Rule;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn names_are_unique_and_plain() {
-        let names: BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-        assert_eq!(names.len(), Rule::ALL.len());
-        for rule in Rule::ALL {
-            assert!(rule.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
-            assert!(rule.sentence().ends_with('.'), "{rule:?}");
-        }
-    }
 }

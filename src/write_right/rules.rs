@@ -1,23 +1,9 @@
 //! The rules: one table, from which the names in the log and in the manual come.
 
-macro_rules! rules {
-    ($($variant:ident = $name:literal, $sentence:literal;)+) => {
-        /// A rule of the proposer. The name is stable: logs and events carry it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Rule { $(#[doc = $sentence] $variant,)+ }
-
-        impl Rule {
-            /// All of them, in the order of the manual.
-            pub const ALL: &[Rule] = &[$(Rule::$variant,)+];
-            /// Its stable name.
-            pub fn name(self) -> &'static str { match self { $(Rule::$variant => $name,)+ } }
-            /// What it says.
-            pub fn sentence(self) -> &'static str { match self { $(Rule::$variant => $sentence,)+ } }
-        }
-    };
-}
+use crate::rules::rules;
 
 rules! {
+    "A rule of the proposer. The name is stable: logs and events carry it.";
     NotWanted = "right-not-wanted", "The right is not wanted here.";
     VotersUnknown = "voters-unknown", "No voter has said yet who votes: ask all registered nodes.";
     NotAVoter = "not-a-voter", "The newest voter list does not name this node: it may not hold the right.";
@@ -54,4 +40,22 @@ rules! {
     EndedBeforeRelease = "ended-before-release", "The lease ended before it could be given back.";
     Relearning = "record-relearning", "The own voter has lost its record: ask the others what they know.";
     Relearnt = "record-relearnt", "A majority of the others has said what the own voter is to relearn.";
+}
+
+impl Rule {
+    /// Whether it is of no interest to people as long as all is well.
+    pub fn is_daily(self) -> bool {
+        matches!(
+            self,
+            Rule::Held
+                | Rule::Renewing
+                | Rule::Renewed
+                | Rule::NotWanted
+                | Rule::BackingOff
+                | Rule::Preparing
+                | Rule::PromisesAwaited
+                | Rule::Promised
+                | Rule::AcceptancesAwaited
+        )
+    }
 }

@@ -366,21 +366,10 @@ impl Keeper {
         if rule == Rule::RenewalRefused || rule == Rule::TooFewPromises && self.state.held.is_some() {
             self.own.announce(News::RenewalFailed(reason.to_owned()));
         }
-        let daily = [
-            Rule::Held,
-            Rule::Renewing,
-            Rule::Renewed,
-            Rule::NotWanted,
-            Rule::BackingOff,
-            Rule::Preparing,
-            Rule::PromisesAwaited,
-            Rule::Promised,
-            Rule::AcceptancesAwaited,
-        ];
         self.own.say(&Said {
             name: rule.name(),
             reason,
-            daily: daily.contains(&rule),
+            daily: rule.is_daily(),
             well: matches!(rule, Rule::Held | Rule::Renewed | Rule::NotWanted),
         });
     }

@@ -215,10 +215,3 @@ fn a_right_that_another_has_ends_at_once() {
         [Action::SetLocalEndToZero { .. }, Action::Lapsed { epoch: 1 }]
     ));
 }
-
-#[test]
-fn every_rule_has_a_name_of_its_own() {
-    let names: std::collections::BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-    assert_eq!(names.len(), Rule::ALL.len());
-    assert!(Rule::ALL.iter().all(|rule| rule.sentence().ends_with('.')));
-}
