@@ -361,11 +361,7 @@ impl Watch {
             _ if promoting => Role::Candidate,
             _ => Role::Other,
         };
-        // One that has not seen its upstream does not know whether another node took that one's place.
-        let in_place_of = self
-            .state
-            .upstream
-            .filter(|_| role == Role::Candidate && self.state.last_up.is_none());
+        let in_place_of = self.state.in_place_of().filter(|_| role == Role::Candidate);
         right.tell(&self.config, &self.records, role, in_place_of);
         for news in right.take_news(role) {
             self.announce_right(news);

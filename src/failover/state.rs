@@ -403,6 +403,12 @@ impl State {
         ids
     }
 
+    /// In whose place alone this node may be promoted, where the right to write is granted: one that never saw its upstream
+    /// cannot know whether another node took that one's place. `None`: it saw it.
+    pub fn in_place_of(&self) -> Option<NodeId> {
+        self.upstream.filter(|_| self.last_up.is_none())
+    }
+
     /// The active record of type primary.
     pub fn recorded_primary(&self) -> Option<NodeId> {
         self.nodes

@@ -50,8 +50,8 @@ pub fn check_victory(world: &mut World, host: usize, before: &State, seen: &Obse
             world.fail(format!("{label}: nobody of the lost primary's location is visible"));
         }
     }
-    // Where a promotion needs the right to write, the voters know in whose place it is granted.
-    if before.last_up.is_none() && world.lease.is_none() {
+    // Where a promotion needs the right to write, it is granted in that one's place alone.
+    if before.in_place_of().is_some() && world.lease.is_none() {
         world.fail(format!("{label}: votes although it never saw the primary"));
     }
     if settings.visibility_consensus && count > 0 {

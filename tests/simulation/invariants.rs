@@ -33,6 +33,7 @@ pub const PREMISES: &[&str] = &[
     "the lost primary of a mixed cluster is replaced",
     "a healed cluster is well",
     "nobody is promoted without the right to write",
+    "who never saw the primary is promoted in its place alone",
 ];
 
 /// Longer than any transitional state may last with the settings of the simulation.
@@ -114,6 +115,14 @@ pub fn check_decision(world: &mut World, host: usize, before: &State, seen: &Obs
         world.premise("nobody is promoted without the right to write");
         if seen.right != Right::Held {
             world.fail(format!("{label}: promotes without the right to write"));
+        }
+        if let Some(place) = before.in_place_of() {
+            world.premise("who never saw the primary is promoted in its place alone");
+            if !world.came_after(host, place) {
+                world.fail(format!(
+                    "{label}: promotes in the place of node {place}, which was not the last"
+                ));
+            }
         }
     }
     if promotes {

@@ -3,6 +3,7 @@
 //! `tests/write_right/`.
 
 use repmgr::failover::{Mode, Phase, Promotion, Right};
+use repmgr::types::NodeId;
 
 use crate::world::World;
 
@@ -13,6 +14,8 @@ const LENGTH: u64 = 5_000;
 #[derive(Debug, Clone, Copy)]
 pub struct Lease {
     holder: usize,
+    /// Who had it before the holder.
+    before: usize,
     until: u64,
 }
 
@@ -21,6 +24,7 @@ impl Lease {
     pub fn first() -> Lease {
         Lease {
             holder: 0,
+            before: 0,
             until: LENGTH,
         }
     }
@@ -35,9 +39,11 @@ impl World {
         let mine = lease.holder == host && self.now < lease.until;
         let leads = self.hosts[host].server.primary && self.hosts[host].server.serves(self.now);
         let wanted = leads && lease.holder == host || self.acquires(host);
-        if wanted && (mine || self.now >= lease.until) && self.reaches_majority(host) {
+        let free = mine || self.now >= lease.until && self.may_be_after(host, lease.holder);
+        if wanted && free && self.reaches_majority(host) {
             self.lease = Some(Lease {
                 holder: host,
+                before: if mine { lease.before } else { lease.holder },
                 until: self.now + LENGTH,
             });
             return Right::Held;
@@ -47,6 +53,21 @@ impl World {
         } else {
             Right::Missing(format!("node {} has it", lease.holder + 1))
         }
+    }
+
+    /// Whether a node may have the right after another: if it is to be promoted in somebody's place, after that one alone.
+    fn may_be_after(&self, host: usize, last: usize) -> bool {
+        let state = self.hosts[host].daemon.as_ref().map(|daemon| &daemon.state);
+        let place = state
+            .filter(|_| self.acquires(host))
+            .and_then(|state| state.in_place_of());
+        last == host || place.is_none_or(|place| self.host_of(place) == Some(last))
+    }
+
+    /// Whether a node that has the right got it after that one, or after itself.
+    pub fn came_after(&self, host: usize, place: NodeId) -> bool {
+        let lease = self.lease.filter(|lease| lease.holder == host);
+        lease.is_some_and(|lease| lease.before == host || self.host_of(place) == Some(lease.before))
     }
 
     fn acquires(&self, host: usize) -> bool {
