@@ -114,7 +114,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "primary-killed-and-then-its-successor",
         cast: Cast { standbys: 3, ..THREE },
         fault: "the primary's server is killed; when all is well, its successor's, too",
-        expected: "two promotions, one after the other; the last standby follows",
+        expected: "two promotions, one after the other; whoever is not promoted follows",
         short: false,
         story: two_in_a_row,
     },
@@ -240,7 +240,8 @@ fn two_in_a_row(story: &mut Story) {
     story.fails_over_to(2, &[3, 4]);
     story.hit();
     story.node(2).server.kill();
-    story.fails_over_to(3, &[4]);
+    // Daemons write events for a while after a failover, and the last of them may have reached one standby alone.
+    story.fails_over_to_one_of(&[3, 4], &[]);
 }
 
 fn two_in_a_row_with_a_witness(story: &mut Story) {
