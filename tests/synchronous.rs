@@ -210,3 +210,54 @@ fn only_a_synchronous_standby_is_switched_over_to() {
     settled(&cluster, 2, "ANY 1 (\"node1\")", "1:1");
     write(&cluster, 2, 1).expect("a write");
 }
+
+/// Nodes are lost for good; a person gives them up on node 2, which is then promoted.
+fn is_promoted_by_force(cluster: &mut Cluster, lost: &[u32]) {
+    for id in lost {
+        cluster.node(*id).signal_daemon(Signal::SIGKILL);
+        cluster.node_mut(*id).wait_daemon();
+        cluster.node(*id).server.kill();
+    }
+    let second = cluster.node(2);
+    if !second.server.is_running() {
+        second.server.start();
+        let running = "SELECT repmgr.repmgrd_is_running()";
+        eventually("its daemon has found it again", || {
+            (second.server.try_query(running).as_deref() == Ok("t")).then_some(())
+        });
+    }
+    let said = second.repmgr_fails(8, &["standby", "promote"]);
+    assert!(
+        said.contains("write-right force --give-up") || said.contains("was not granted"),
+        "{said}"
+    );
+    let given_up: Vec<String> = lost.iter().map(u32::to_string).collect();
+    let given_up = format!("--give-up={}", given_up.join(","));
+    second.repmgr_ok(&["write-right", "force", &given_up, "--force"]);
+    // Its daemon may be faster: nothing is in the way of an election any more.
+    let promotion = second.repmgr(&["standby", "promote"]);
+    eventually("the standby is promoted", || second.server.is_primary().then_some(()));
+    let said = String::from_utf8_lossy(&promotion.stderr);
+    eventually(&format!("the new primary writes; the promotion said: {said}"), || {
+        write(cluster, 2, 100).ok()
+    });
+}
+
+#[test]
+fn a_member_is_promoted_by_force_when_the_others_are_lost_for_good() {
+    let mut cluster = up("synchronous-force", "on", false);
+    settled(&cluster, 1, BOTH, "1:2,3");
+    write(&cluster, 1, 1).expect("a write");
+    is_promoted_by_force(&mut cluster, &[1, 3]);
+}
+
+#[test]
+fn what_a_lost_primary_alone_had_is_given_up_by_a_person() {
+    let mut cluster = up("synchronous-force-alone", "on", true);
+    settled(&cluster, 1, "ANY 1 (\"node2\")", "1:2");
+    cluster.node(2).server.stop("fast");
+    write(&cluster, 1, 1).expect("it is acknowledged");
+    settled(&cluster, 1, "", "1:1");
+    is_promoted_by_force(&mut cluster, &[1]);
+    settled(&cluster, 2, "", "1:2");
+}

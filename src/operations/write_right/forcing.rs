@@ -71,8 +71,10 @@ pub async fn force(local: &Connection, request: Forcing<'_>, deadlines: Deadline
         .recovery_state()
         .await
         .map_err(|error| unknown(&error.to_string()))?;
-    let answers = ask_remaining(&request.records, &remaining, deadlines).await?;
-    not_overtaken(own, recovery, answers.iter().chain([&known]))?;
+    let mut answers = ask_remaining(&request.records, &remaining, deadlines).await?;
+    answers.push(known);
+    needs_force(&answers, &request.given_up)?;
+    not_overtaken(own, recovery, &answers)?;
     gone(&request.records, &request.given_up, deadlines).await?;
 
     let names: Vec<String> = request.given_up.iter().map(|id| title(*id)).collect();
@@ -156,13 +158,26 @@ fn remaining(known: &Known, own: NodeId, given_up: &[NodeId]) -> Result<Vec<Node
             .detail(format!("the voters are {voters:?}")));
     }
     let remains = |voter: &i32| !given_up.contains(&NodeId(*voter));
-    if list.is_quorum(|voter| remains(&voter)) {
+    Ok(voters.into_iter().filter(remains).map(NodeId).collect())
+}
+
+/// Without those given up there must be no majority, or nobody who is known to have every acknowledged commit.
+fn needs_force(known: &[Known], given_up: &[NodeId]) -> Result<()> {
+    let remains = |voter: i32| !given_up.contains(&NodeId(voter));
+    let list = known.iter().max_by_key(|known| (known.list.rank(), known.accepted));
+    let newest = known.iter().max_by_key(|known| (known.accepted, known.payload.version));
+    let commits_are_there = newest.is_none_or(|known| {
+        let payload = &known.payload;
+        let there = payload.standbys.iter().filter(|node| remains(**node)).count();
+        payload.count == 0 || payload.needed().is_some_and(|needed| there >= needed)
+    });
+    if list.is_some_and(|known| known.list.is_quorum(remains)) && commits_are_there {
         return Err(
             Error::bad_config("the nodes that would remain are a majority, so nothing has to be forced")
                 .hint("unregister the node that is gone for good: \"repmgr standby unregister --node-id\""),
         );
     }
-    Ok(voters.into_iter().filter(remains).map(NodeId).collect())
+    Ok(())
 }
 
 /// Those that remain must all accept, so they must all answer.
@@ -192,8 +207,9 @@ async fn ask_remaining(records: &[NodeRecord], remaining: &[NodeId], deadlines: 
 }
 
 /// A primary goes on only if nobody is known to have had the right since.
-fn not_overtaken<'a>(own: NodeId, recovery: RecoveryState, known: impl Iterator<Item = &'a Known>) -> Result<()> {
+fn not_overtaken(own: NodeId, recovery: RecoveryState, known: &[Known]) -> Result<()> {
     let last = known
+        .iter()
         .max_by_key(|known| (known.epoch, known.accepted))
         .and_then(Known::holder);
     match last {
@@ -275,13 +291,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_lost_majority_is_forced() {
+    fn only_voters_are_given_up_and_by_a_voter() {
         let ids = |ids: &[i32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
         let known = known(1, 1);
         assert_eq!(remaining(&known, NodeId(1), &ids(&[2, 3])).unwrap(), ids(&[1]));
         for (own, given_up, why) in [
-            (1, &[3][..], "are a majority"),
-            (1, &[1, 2], "give itself up"),
+            (1, &[1, 2][..], "give itself up"),
             (1, &[2, 9], "no voter has the id 9"),
             (4, &[2, 3], "was given up itself"),
         ] {
@@ -291,10 +306,31 @@ mod tests {
     }
 
     #[test]
+    fn only_a_lost_majority_or_lost_commits_are_forced() {
+        let commits_on = |count, standbys: &[i32]| {
+            let mut known = known(1, 1);
+            known.payload.count = count;
+            known.payload.standbys = standbys.to_vec();
+            [known]
+        };
+        let forced = |known: &[Known], given_up: &[i32]| {
+            let given_up: Vec<NodeId> = given_up.iter().copied().map(NodeId).collect();
+            needs_force(known, &given_up).is_ok()
+        };
+        assert!(forced(&commits_on(0, &[]), &[2, 3]));
+        assert!(!forced(&commits_on(0, &[]), &[3]));
+        // The old primary alone is known to have them all, or one of two of whom one is gone.
+        assert!(forced(&commits_on(1, &[1]), &[1]));
+        assert!(forced(&commits_on(1, &[2, 3]), &[3]));
+        assert!(!forced(&commits_on(1, &[2, 3]), &[1]));
+        assert!(!forced(&commits_on(2, &[2, 3]), &[3]));
+    }
+
+    #[test]
     fn a_primary_that_was_overtaken_is_refused() {
         let primary = RecoveryState::Primary;
-        assert!(not_overtaken(NodeId(1), primary, [known(1, 2), known(2, 1)].iter()).is_ok());
-        assert!(not_overtaken(NodeId(1), primary, [known(1, 2), known(2, 3)].iter()).is_err());
-        assert!(not_overtaken(NodeId(3), RecoveryState::Standby, [known(2, 3)].iter()).is_ok());
+        assert!(not_overtaken(NodeId(1), primary, &[known(1, 2), known(2, 1)]).is_ok());
+        assert!(not_overtaken(NodeId(1), primary, &[known(1, 2), known(2, 3)]).is_err());
+        assert!(not_overtaken(NodeId(3), RecoveryState::Standby, &[known(2, 3)]).is_ok());
     }
 }

@@ -86,7 +86,7 @@ async fn has_every_commit(config: &Config, connection: &Connection) -> Result<()
         failed("this server may lack acknowledged commits, so it is not promoted")
             .detail(barred.reason)
             .hint(barred.way_out)
-            .hint("see \"Synchronous mode\" in the manual's chapter on the right to write for nodes that are lost for good")
+            .hint("if a node is lost for good, with what it alone has: \"repmgr write-right force --give-up=ID\"")
     })
 }
 
