@@ -25,6 +25,8 @@ if [ ! -x "$stage$bindir/postgres" ]; then
     cp -a "$(dirname "$bindir")" "$stage$(dirname "$(dirname "$bindir")")/"
     cp -a "$sharedir" "$stage$(dirname "$sharedir")/"
 fi
+# By this it is known when nobody needs it any more (room.sh).
+pwd >"$stage/checkout"
 mkdir -p target
 echo "$stage" >target/stage-path
 echo "$stage"

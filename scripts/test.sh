@@ -56,6 +56,7 @@ done)
 special=" ${on_a_cluster[*]} ${on_servers[*]} simulation write_right "
 without_servers=$(for name in $everything; do [[ $special == *" $name "* ]] || echo "$name"; done)
 
+scripts/room.sh || exit 1
 cargo test -q --no-run || exit 1
 programs=$(cargo test --no-run 2>&1 | programs_of_cargo)
 passed() { :; }
