@@ -9,10 +9,13 @@
 //! full run everything has to come up.
 
 mod checks;
+mod daemon;
 mod enemies;
 mod host;
 #[path = "../simulation/random.rs"]
 mod random;
+mod server;
+mod voter;
 mod world;
 
 use std::collections::BTreeMap;
