@@ -5,6 +5,8 @@ mod support;
 
 use std::path::PathBuf;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::cluster::Cluster;
 use support::eventually;
 
@@ -41,7 +43,7 @@ fn write(cluster: &Cluster, id: u32, what: &str) {
 /// The old primary loses its server and its daemon at the same moment, as when its host dies; who is promoted.
 fn host_dies(cluster: &mut Cluster) -> u32 {
     let first = cluster.node_mut(1);
-    first.signal_daemon(nix::sys::signal::Signal::SIGKILL);
+    first.signal_daemon(Signal::SIGKILL);
     first.server.kill();
     first.wait_daemon();
     promoted(cluster)
@@ -72,8 +74,12 @@ fn is_back(cluster: &Cluster, winner: u32) {
 }
 
 fn event(cluster: &Cluster, winner: u32, name: &str, successful: bool) -> String {
+    event_of(1, cluster, winner, name, successful)
+}
+
+fn event_of(id: u32, cluster: &Cluster, winner: u32, name: &str, successful: bool) -> String {
     let sql = format!(
-        "SELECT details FROM repmgr.events WHERE event = '{name}' AND node_id = 1 AND successful = {successful} \
+        "SELECT details FROM repmgr.events WHERE event = '{name}' AND node_id = {id} AND successful = {successful} \
          ORDER BY event_timestamp DESC LIMIT 1"
     );
     eventually(&format!("the event {name} is there"), || {
@@ -220,4 +226,58 @@ fn a_primary_that_lost_its_library_is_stopped() {
     let winner = promoted(&cluster);
     let stopped = event(&cluster, winner, "node_rejoin", false);
     assert!(stopped.contains("overtaken-waits"), "{stopped}");
+}
+
+/// What the old primary had sent to one standby only is not on the one that is promoted.
+#[test]
+fn a_standby_that_is_past_the_fork_is_rewound() {
+    let mut cluster = guarded("returning-past-the-fork", "rejoin=rewind", "");
+    // Otherwise the standby that has more would win.
+    let never = "UPDATE repmgr.nodes SET priority = 0 WHERE node_id = 3";
+    cluster.node(1).server.query(never);
+    for id in 2..=3 {
+        let there = "SELECT priority FROM repmgr.nodes WHERE node_id = 3";
+        eventually("the priority is known", || {
+            (cluster.node(id).server.query(there) == "0").then_some(())
+        });
+    }
+    let receiver = cluster.node(2).server.query("SELECT pid FROM pg_stat_wal_receiver");
+    let receiver = Pid::from_raw(receiver.parse().expect("a process"));
+    kill(receiver, Signal::SIGSTOP).expect("a signal");
+    // More than the sockets between them hold.
+    let rows = "INSERT INTO written SELECT repeat('x', 1000) FROM generate_series(1, 60000)";
+    cluster.node(1).server.query(rows);
+    eventually("one standby has all rows", || {
+        (cluster.node(3).server.query("SELECT count(*) FROM written") == "60000").then_some(())
+    });
+    let first = cluster.node_mut(1);
+    first.signal_daemon(Signal::SIGKILL);
+    first.server.kill();
+    first.wait_daemon();
+    kill(receiver, Signal::SIGCONT).expect("a signal");
+    assert_eq!(promoted(&cluster), 2);
+    // Its vote is needed as long as the old primary is away.
+    eventually("it says so", || {
+        cluster
+            .node(3)
+            .daemon_log()
+            .contains("rule \"vote-needed\"")
+            .then_some(())
+    });
+    cluster.node(1).server.start();
+    cluster.node_mut(1).start_daemon();
+    is_back(&cluster, 2);
+    cluster.wait_streaming(2, 3);
+    let rows = "SELECT count(*) FROM written";
+    let on_the_primary = cluster.node(2).server.query(rows);
+    assert_ne!(on_the_primary, "60001");
+    eventually("both have the same rows", || {
+        (cluster.node(3).server.query(rows) == on_the_primary).then_some(())
+    });
+    let given_up = event_of(3, &cluster, 2, "node_rejoin", true);
+    assert!(given_up.contains("discarded timeline 1 from 0/"), "{given_up}");
+    eventually("its daemon watches the new primary", || {
+        let sql = "SELECT repmgr.get_upstream_node_id()";
+        (cluster.node(3).server.query(sql) == "2").then_some(())
+    });
 }

@@ -371,7 +371,8 @@ impl Watch {
             failover::Answer::Unknown => None,
             paused => Some(paused == failover::Answer::Yes),
         };
-        returning.tell(&self.config, &self.records, role == Role::Primary, paused);
+        let stuck = local.recovery == RecoveryState::Standby && local.wal_message_age.is_none();
+        returning.tell(&self.config, &self.records, role == Role::Primary, stuck, paused);
         for news in returning.take_news() {
             let target = news
                 .on

@@ -56,7 +56,6 @@ fn decided(rule: Rule, action: Action, reason: impl Into<String>) -> Decision {
 /// Decides what becomes of the own server.
 pub fn decide(seen: &Observation) -> Decision {
     match seen.server {
-        Server::Standby => return decided(Rule::NothingToReturn, Action::Nothing, "the local server is a standby"),
         Server::Primary {
             holds: true,
             enforcing: Answer::Yes | Answer::Unknown,
@@ -82,7 +81,7 @@ pub fn decide(seen: &Observation) -> Decision {
                           \"repmgr\" is not in its shared_preload_libraries";
             return decided(Rule::EnforcesNothing, Action::Stop, reason);
         }
-        Server::Primary { .. } | Server::Crashed | Server::Stopped => {}
+        Server::Primary { .. } | Server::Standby | Server::Crashed | Server::Stopped => {}
     }
     let (holder, epoch, runs) = match &seen.voters {
         Voters::TooFew { missing } => {
@@ -102,7 +101,7 @@ pub fn decide(seen: &Observation) -> Decision {
         }
         Voters::Agree { holder, .. } if *holder == seen.own => {
             let reason = match seen.server {
-                Server::Primary { .. } => "this node was the last to have the right",
+                Server::Primary { .. } | Server::Standby => "this node was the last to have the right",
                 _ => "this node was the last to have the right, and its server is to be started again",
             };
             return decided(Rule::LastHolder, Action::Wait, reason);
@@ -116,14 +115,64 @@ pub fn decide(seen: &Observation) -> Decision {
             let reason = format!("node {holder}, which had the right in epoch {epoch}, does not answer: {why}");
             return decided(Rule::HolderUnseen, Action::Wait, reason);
         }
-        Holder::InRecovery if runs => {
-            let reason = format!("node {holder} has the right in epoch {epoch} and is still in recovery");
+        Holder::InRecovery if runs || seen.server == Server::Standby => {
+            let reason = format!("node {holder} was granted the right in epoch {epoch} and is still in recovery");
             return decided(Rule::HolderNotPromoted, Action::Wait, reason);
         }
         Holder::InRecovery => return not_promoted(seen, holder.0, epoch),
         Holder::Primary => {}
     }
-    overtaken(seen, holder.0, epoch)
+    match seen.server {
+        Server::Standby => past_the_fork(seen, holder.0, epoch),
+        _ => overtaken(seen, holder.0, epoch),
+    }
+}
+
+/// A standby that receives nothing: whether it could.
+fn past_the_fork(seen: &Observation, holder: i32, epoch: u64) -> Decision {
+    let primary = format!("node {holder} has been promoted with the right in epoch {epoch}");
+    let how = match &seen.histories {
+        Histories::Joined | Histories::SameTimeline => {
+            let reason = format!("{primary}, and this standby can follow it");
+            return decided(Rule::NothingToReturn, Action::Nothing, reason);
+        }
+        Histories::Unknown(why) => {
+            return decided(Rule::HistoriesUnknown, Action::Wait, format!("{primary}; {why}"));
+        }
+        Histories::Foreign(why) => {
+            return decided(Rule::NoRelation, Action::CallPerson, format!("{primary}; {why}"));
+        }
+        Histories::Parted { how, .. } => how,
+    };
+    let reason = format!("{primary}; {how}");
+    // A standby does no harm where it is.
+    match seen.policy {
+        Rejoin::Manual | Rejoin::Follow => decided(Rule::PastTheFork, Action::CallPerson, reason),
+        _ if seen.failures >= ATTEMPTS => given_up(seen, &reason),
+        Rejoin::Rewind | Rejoin::Clone if needs_vote(seen) => vote_needed(&reason),
+        Rejoin::Rewind | Rejoin::Clone => decided(Rule::PastTheFork, Action::Stop, reason),
+    }
+}
+
+/// Whether there is no majority without this node, whose vote is not there while its server is stopped.
+fn needs_vote(seen: &Observation) -> bool {
+    matches!(
+        seen.voters,
+        Voters::Agree {
+            others_suffice: false,
+            ..
+        }
+    )
+}
+
+fn vote_needed(reason: &str) -> Decision {
+    let reason = format!("{reason}; without this node's vote there is no majority");
+    decided(Rule::VoteNeeded, Action::Wait, reason)
+}
+
+fn given_up(seen: &Observation, reason: &str) -> Decision {
+    let reason = format!("{reason}; {} attempts to come back failed", seen.failures);
+    decided(Rule::GivenUp, Action::CallPerson, reason)
 }
 
 fn not_promoted(seen: &Observation, holder: i32, epoch: u64) -> Decision {
@@ -161,23 +210,18 @@ fn overtaken(seen: &Observation, holder: i32, epoch: u64) -> Decision {
         Histories::Joined => "this node has nothing that it has not".to_owned(),
         Histories::Parted { how, .. } => how.clone(),
     };
-    if let Server::Primary { .. } = seen.server {
-        if let Voters::Agree {
-            others_suffice: false, ..
-        } = seen.voters
-        {
-            let reason = format!("{primary}; {how}; without this node's vote there is no majority");
-            return decided(Rule::VoteNeeded, Action::Wait, reason);
-        }
-        return decided(Rule::Overtaken, Action::Stop, format!("{primary}; {how}"));
-    }
     let reason = format!("{primary}; {how}");
+    if let Server::Primary { .. } = seen.server {
+        return match needs_vote(seen) {
+            true => vote_needed(&reason),
+            false => decided(Rule::Overtaken, Action::Stop, reason),
+        };
+    }
     if seen.policy == Rejoin::Manual {
         return decided(Rule::OvertakenWaits, Action::CallPerson, reason);
     }
     if seen.failures >= ATTEMPTS {
-        let reason = format!("{reason}; {} attempts to come back failed", seen.failures);
-        return decided(Rule::GivenUp, Action::CallPerson, reason);
+        return given_up(seen, &reason);
     }
     let joined = seen.histories == Histories::Joined;
     let (rule, course) = match seen.policy {

@@ -44,17 +44,69 @@ fn gives(seen: &Observation, rule: Rule, action: Action) {
 }
 
 #[test]
-fn a_standby_and_a_holder_have_nothing_to_return_to() {
-    for server in [
-        Server::Standby,
-        Server::Primary {
+fn a_holder_has_nothing_to_return_to() {
+    let seen = Observation {
+        server: Server::Primary {
             holds: true,
             enforcing: Answer::Yes,
         },
-    ] {
-        let seen = Observation { server, ..overtaken() };
+        ..overtaken()
+    };
+    gives(&seen, Rule::NothingToReturn, Action::Nothing);
+}
+
+#[test]
+fn a_standby_that_can_follow_is_left_to_the_failover() {
+    for histories in [Histories::Joined, Histories::SameTimeline] {
+        let seen = Observation {
+            server: Server::Standby,
+            histories,
+            ..overtaken()
+        };
         gives(&seen, Rule::NothingToReturn, Action::Nothing);
     }
+    for holder in [Holder::InRecovery, Holder::Unseen("refused".to_owned())] {
+        let seen = Observation {
+            server: Server::Standby,
+            holder,
+            ..overtaken()
+        };
+        assert_eq!(decide(&seen).action, Action::Wait);
+    }
+}
+
+#[test]
+fn a_standby_past_the_fork_is_rewound_if_it_may_be() {
+    let standby = Observation {
+        server: Server::Standby,
+        ..overtaken()
+    };
+    gives(&standby, Rule::PastTheFork, Action::Stop);
+    let stopped = Observation {
+        server: Server::Stopped,
+        ..standby.clone()
+    };
+    gives(&stopped, Rule::ReturnsByRewind, Action::Return(Course::Rewind));
+    // Where it may not, it goes on reading.
+    for policy in [Rejoin::Manual, Rejoin::Follow] {
+        let seen = Observation {
+            policy,
+            ..standby.clone()
+        };
+        gives(&seen, Rule::PastTheFork, Action::CallPerson);
+    }
+    let tried = Observation {
+        failures: ATTEMPTS,
+        ..standby.clone()
+    };
+    gives(&tried, Rule::GivenUp, Action::CallPerson);
+    let voters = Voters::Agree {
+        holder: NodeId(2),
+        epoch: 7,
+        runs: true,
+        others_suffice: false,
+    };
+    gives(&Observation { voters, ..standby }, Rule::VoteNeeded, Action::Wait);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::rules::rules;
 
 rules! {
     "A rule of the return. The name is stable: logs and events carry it.";
-    NothingToReturn = "nothing-to-return", "The own server is a standby, or a primary that holds the right.";
+    NothingToReturn = "nothing-to-return", "The own server is a standby that can follow, or a primary that holds the right.";
     ServerUnknown = "own-server-unknown", "The own server does not answer and is not known to be gone: wait for it.";
     ServerShutDown = "own-server-shut-down", "Somebody has shut the own server down: it is theirs to start it again.";
     TooFewVoters = "too-few-voters", "No majority of the voters answers: nobody knows whether another node had the right since. Wait for them.";
@@ -18,6 +18,7 @@ rules! {
     NoRelation = "no-relation", "The new primary's data are no continuation of this node's: a person has to look.";
     Overtaken = "overtaken", "Another node was promoted with the right since: stop the own server, so that no client stays with it.";
     VoteNeeded = "vote-needed", "Another node was promoted with the right since, and keeps it by this node's vote: leave the own server running, which commits nothing, until another voter is there.";
+    PastTheFork = "past-the-fork", "The own server is a standby and has received what the new primary has not: it can follow nobody until it is rewound.";
     OvertakenWaits = "overtaken-waits", "The overtaken server is stopped, and rejoin=manual: a person makes it a standby.";
     ReturnsByFollowing = "returns-by-following", "The overtaken server has nothing that the new primary has not: start it as its standby.";
     ReturnsByRewind = "returns-by-rewind", "The overtaken server has what the new primary has not: rewind it.";

@@ -17,6 +17,8 @@ use crate::types::NodeId;
 
 /// From one look to the next.
 const PACE: Duration = Duration::from_secs(1);
+/// The same for a standby that receives nothing, and how long it may do so before it is looked at.
+const STANDBY_PACE: Duration = Duration::from_secs(5);
 /// How long is waited after a failure, the longer the more there were.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -30,6 +32,7 @@ pub async fn attend(ends: Ends) {
         called_for: None,
         last_error: None,
         not_before: Instant::now(),
+        stuck_since: None,
         kept: Peers::default(),
         etcd: None,
     };
@@ -54,6 +57,7 @@ struct Attendant {
     /// Why the last return failed.
     last_error: Option<String>,
     not_before: Instant,
+    stuck_since: Option<Instant>,
     kept: Peers,
     etcd: Option<Client>,
 }
@@ -61,11 +65,13 @@ struct Attendant {
 impl Attendant {
     async fn turn(&mut self, told: &Told) {
         let right = self.ends.right.borrow().clone();
-        let well = right == Right::Held || (!told.primary && !self.remembered.stopped);
+        let is_standby = !told.primary && !self.remembered.stopped;
+        let well = right == Right::Held || (is_standby && !told.stuck);
         if well {
             self.forget();
         }
-        if well || told.paused || (right == Right::NotNeeded && !self.remembered.stopped) {
+        let early = is_standby && !self.is_stuck_for_long(told.stuck);
+        if well || early || told.paused || (right == Right::NotNeeded && !self.remembered.stopped) {
             self.kept = Peers::default();
             return;
         }
@@ -75,7 +81,11 @@ impl Attendant {
             self.remembered.stopped = false;
         }
         let decision = returning::decide(&seen.observation);
-        self.say_why(&decision);
+        let waits = matches!(decision.action, Action::Nothing | Action::Wait);
+        // A standby mostly waits for what the loop tells of already.
+        if !is_standby || !waits || decision.rule == Rule::VoteNeeded {
+            self.say_why(&decision);
+        }
         match decision.action {
             Action::Nothing | Action::Wait => {}
             Action::TakeAgain => {
@@ -87,8 +97,21 @@ impl Attendant {
         }
     }
 
+    /// Most standbys that receive nothing wait for a primary: they are looked at later, and less often.
+    fn is_stuck_for_long(&mut self, stuck: bool) -> bool {
+        if !stuck {
+            self.stuck_since = None;
+            return false;
+        }
+        let now = Instant::now();
+        let since = *self.stuck_since.get_or_insert(now);
+        self.not_before = now + STANDBY_PACE;
+        now - since >= STANDBY_PACE
+    }
+
     fn forget(&mut self) {
         self.remembered = Remembered::default();
+        self.stuck_since = None;
         self.stops = 0;
         self.told_rule = None;
         self.called_for = None;
@@ -112,7 +135,12 @@ impl Attendant {
     }
 
     async fn stop(&mut self, told: &Told, seen: &Seen, decision: &Decision) {
-        crate::warning!("stopping the local server, so that no client stays with it");
+        match decision.rule {
+            Rule::PastTheFork => {
+                crate::warning!("stopping the local server, which cannot follow the new primary as it is")
+            }
+            _ => crate::warning!("stopping the local server, so that no client stays with it"),
+        }
         self.ends.busy.send_replace(true);
         let stopped = carry::stop(told.config.clone()).await;
         self.ends.busy.send_replace(false);

@@ -153,8 +153,10 @@ fn gone(data_directory: &Path, stopped: bool) -> Server {
     match state {
         _ if stopped && !runs() => Server::Stopped,
         _ if abandoned::check(data_directory).is_err() => Server::Unknown,
-        Ok(ClusterState::InArchiveRecovery | ClusterState::ShutDownInRecovery) => Server::Standby,
-        Ok(ClusterState::ShutDown) => Server::ShutDown,
+        // A standby that crashed only needs to be started again, too.
+        Ok(ClusterState::InArchiveRecovery | ClusterState::ShutDownInRecovery | ClusterState::ShutDown) => {
+            Server::ShutDown
+        }
         Ok(_) => Server::Crashed,
         Err(_) => Server::Unknown,
     }

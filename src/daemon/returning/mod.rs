@@ -1,5 +1,5 @@
-//! A primary that another node has overtaken, beside the loop: found, taken out of the clients' way, and by policy made
-//! a standby. Answers for what `returning` observes and for carrying out what it decides. Does not answer for who holds
+//! A primary that another node has overtaken, or a standby that has received more from the old primary than the new one
+//! has, beside the loop: found, taken out of the clients' way, and by policy made a standby. Answers for what `returning` observes and for carrying out what it decides. Does not answer for who holds
 //! the right (`right`), nor for what the loop makes of a server that has become a standby (`failover`).
 //!
 //! It has connections of its own, and what takes long runs in a thread of its own: the loop and the keeper of the right
@@ -36,6 +36,8 @@ pub struct Told {
     pub records: Vec<NodeRecord>,
     /// The own server is a primary, or was one when it last answered.
     pub primary: bool,
+    /// The own server is a standby that receives nothing.
+    pub stuck: bool,
     /// A person has paused this daemon.
     pub paused: bool,
 }
@@ -87,6 +89,7 @@ impl Returning {
             config: Arc::clone(config),
             records,
             primary: false,
+            stuck: false,
             paused: false,
         });
         let (announce, news) = mpsc::unbounded_channel();
@@ -111,13 +114,14 @@ impl Returning {
     }
 
     /// Tells what the loop knows. `None`: whether it is paused is not known, and what was known before counts.
-    pub fn tell(&self, config: &Arc<Config>, records: &[NodeRecord], primary: bool, paused: Option<bool>) {
+    pub fn tell(&self, config: &Arc<Config>, records: &[NodeRecord], primary: bool, stuck: bool, paused: Option<bool>) {
         self.told.send_modify(|told| {
             told.config = Arc::clone(config);
             if told.records != records {
                 told.records = records.to_vec();
             }
             told.primary = primary;
+            told.stuck = stuck;
             told.paused = paused.unwrap_or(told.paused);
         });
     }
