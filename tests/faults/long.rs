@@ -25,13 +25,6 @@ const SERVER_SETTINGS: &str = "shared_preload_libraries = 'repmgr'\n";
 /// half a minute.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// What a server says of itself whose WAL the new primary does not have.
-const PAST_THE_FORK: [&str; 3] = [
-    "is ahead of the WAL flush position of this server",
-    "is not in this server's history",
-    "forked off current database system timeline",
-];
-
 fn cast(seed: u64) -> Cast {
     Cast {
         settings: SETTINGS,
@@ -45,8 +38,6 @@ fn cast(seed: u64) -> Cast {
 struct Held {
     rows: usize,
     promotions: usize,
-    /// Standbys that a person had to rewind.
-    by_hand: usize,
 }
 
 #[test]
@@ -78,16 +69,14 @@ fn no_acknowledged_row_is_lost() {
             match held {
                 Some(held) => {
                     eprintln!(
-                        "seed {seed}: held, {} rows, {} promotions, {} by hand (played in {} s)",
+                        "seed {seed}: held, {} rows, {} promotions (played in {} s)",
                         held.rows,
                         held.promotions,
-                        held.by_hand,
                         start.elapsed().as_secs()
                     );
                     let mut sums = sums.lock().expect("the sums");
                     *sums.entry("acknowledged rows").or_default() += held.rows;
                     *sums.entry("promotions").or_default() += held.promotions;
-                    *sums.entry("standbys rewound by hand").or_default() += held.by_hand;
                     if let Some(notes) = notes.as_mut() {
                         notes.note(1, &name(seed), start.elapsed());
                     }
@@ -124,18 +113,16 @@ fn play(seed: u64) -> Held {
     let count = u32::try_from(story.nodes.len()).expect("few");
     let writers = Writers::at_work(&story);
     let mut primary = 1;
-    let mut by_hand = 0;
     for bout in sequence::bouts(seed, count) {
         eprintln!("seed {seed}: node{primary} is the primary; {bout}");
         suffer(&mut story, &bout, primary, count);
-        primary = whole_again(&mut story, &mut by_hand);
+        primary = whole_again(&mut story);
         writers.write_at(&story, primary);
         writers.lost_nothing(&story, primary);
     }
     Held {
         rows: writers.rows().len(),
         promotions: story.clients().promoted().len(),
-        by_hand,
     }
 }
 
@@ -218,8 +205,8 @@ fn start_daemon(story: &mut Story, id: u32) {
 }
 
 /// Waits until one primary is written to, which all others follow and remember to be members. A daemon that has ended is
-/// started again, as its service manager does. A standby that has WAL of its own is rewound, which is a person's to do.
-fn whole_again(story: &mut Story, by_hand: &mut usize) -> u32 {
+/// started again, as its service manager does; nothing else is done for them.
+fn whole_again(story: &mut Story) -> u32 {
     let start = Instant::now();
     let nodes: Vec<u32> = story.nodes.iter().map(|node| node.id).collect();
     let witness = story.cast().witness.then(|| story.witness());
@@ -237,9 +224,7 @@ fn whole_again(story: &mut Story, by_hand: &mut usize) -> u32 {
             .collect();
         if let [primary] = primaries[..]
             && story.clients().wrote(primary, moment)
-            && data
-                .iter()
-                .all(|id| *id == primary || follows(story, *id, primary, by_hand))
+            && data.iter().all(|id| *id == primary || follows(story, *id, primary))
         {
             break primary;
         }
@@ -256,15 +241,7 @@ fn whole_again(story: &mut Story, by_hand: &mut usize) -> u32 {
     primary
 }
 
-fn follows(story: &Story, id: u32, primary: u32, by_hand: &mut usize) -> bool {
+fn follows(story: &Story, id: u32, primary: u32) -> bool {
     let sender = format!("SELECT state FROM pg_stat_replication WHERE application_name = 'node{id}'");
-    if story.answers(primary, &sender, "streaming") {
-        return true;
-    }
-    let last: String = story.node(id).server.log().lines().rev().take(5).collect();
-    if PAST_THE_FORK.iter().any(|message| last.contains(message)) && story.node(id).server.is_running() {
-        story.rejoins(id, primary);
-        *by_hand += 1;
-    }
-    false
+    story.answers(primary, &sender, "streaming")
 }

@@ -459,7 +459,7 @@ impl Story {
     }
 
     /// A node whose server is down and whose data may have diverged becomes a standby of another.
-    pub fn rejoins(&self, id: u32, primary: u32) {
+    pub fn rejoins(&mut self, id: u32, primary: u32) {
         let source = self.node(primary).server.conninfo();
         if self.node(id).server.is_running() {
             self.node(id).server.stop("fast");
