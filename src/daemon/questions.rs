@@ -42,7 +42,7 @@ pub async fn local(
         "pg_catalog.pg_is_in_recovery(), {HAS_WAL_TO}, \
          CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_is_wal_replay_paused() END, \
          (SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.max(last_msg_receipt_time)) \
-          FROM pg_catalog.pg_stat_wal_receiver), \
+          FROM pg_catalog.pg_stat_wal_receiver WHERE status = 'streaming'), \
          {told}, {paused}, (SELECT pg_catalog.max(term) FROM repmgr.voting_term), {serves}, {published}, \
          pg_catalog.date_part('epoch', pg_catalog.current_setting('recovery_min_apply_delay')::interval), {}",
         means::be_present(own)

@@ -141,7 +141,7 @@ pub struct Local {
     /// How much later it applies WAL on purpose (`recovery_min_apply_delay`); zero if it does not, or if it is unread.
     pub apply_delay: Duration,
     /// Age of the last message that its WAL receiver got (`pg_stat_wal_receiver.last_msg_receipt_time`);
-    /// `None` without a WAL receiver or without the right to see it.
+    /// `None` without one that streams or without the right to see it.
     pub wal_message_age: Option<Duration>,
     /// `repmgr.get_new_primary()`.
     pub notification: Option<Notification>,

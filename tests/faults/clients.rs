@@ -157,10 +157,23 @@ impl Drop for Clients {
     }
 }
 
+/// Whom an application connects as. It is no superuser: sessions that wait for a standby, their client having given up,
+/// must not take the places that repmgr needs.
+pub const APPLICATION: &str = "application";
+
 /// A connection as superuser to a host or to the socket in a folder.
 pub async fn connect(host: &str, database: &str) -> Option<Client> {
+    connect_as("postgres", host, database).await
+}
+
+/// A connection as [`APPLICATION`].
+pub async fn connect_as_application(host: &str) -> Option<Client> {
+    connect_as(APPLICATION, host, "repmgr").await
+}
+
+async fn connect_as(user: &str, host: &str, database: &str) -> Option<Client> {
     let mut settings = tokio_postgres::Config::new();
-    settings.host(host).port(POSTGRES).user("postgres").dbname(database);
+    settings.host(host).port(POSTGRES).user(user).dbname(database);
     let (client, connection) = timeout(PATIENCE, settings.connect(NoTls)).await.ok()?.ok()?;
     tokio::spawn(connection);
     Some(client)
@@ -214,7 +227,7 @@ impl Drop for Crowd {
 
 async fn write(place: Arc<Place>, told: Arc<Mutex<Told>>) {
     loop {
-        if let Some(client) = connect(&place.address, "repmgr").await {
+        if let Some(client) = connect_as_application(&place.address).await {
             let sql = format!("INSERT INTO written VALUES ({}, clock_timestamp())", place.id);
             loop {
                 if told.lock().expect("what was told").rests() {

@@ -192,7 +192,7 @@ async fn ended(end: &AtomicBool) {
 
 async fn write(folder: PathBuf, told: &Mutex<Vec<Instant>>, id: u32) {
     tokio::time::sleep(PACE).await;
-    let Some(client) = clients::connect(&folder.to_string_lossy(), "repmgr").await else {
+    let Some(client) = clients::connect_as_application(&folder.to_string_lossy()).await else {
         return;
     };
     let sql = format!("INSERT INTO written VALUES ({id}, clock_timestamp())");
@@ -207,7 +207,7 @@ async fn write(folder: PathBuf, told: &Mutex<Vec<Instant>>, id: u32) {
 /// A transaction that has written and waits.
 async fn open_transaction(story: &Story, id: u32) -> Client {
     let folder = story.node(id).server.folder.display().to_string();
-    let client = clients::connect(&folder, "repmgr").await.expect("a connection");
+    let client = clients::connect_as_application(&folder).await.expect("a connection");
     let begin = format!("BEGIN; INSERT INTO written VALUES ({id}, 'epoch')");
     client.batch_execute(&begin).await.expect("a transaction");
     client

@@ -98,8 +98,11 @@ impl Story {
             node.write_config(&format!("{}{settings}", gates::settings(node)));
         }
         hosts.primary_up(cast.server_settings);
-        let sql = "CREATE TABLE written (node int, at timestamptz)";
-        hosts.node(1).server.query(sql);
+        let sql = format!(
+            "CREATE TABLE written (node int, at timestamptz); CREATE ROLE {role} LOGIN; GRANT INSERT ON written TO {role}",
+            role = clients::APPLICATION
+        );
+        hosts.node(1).server.query(&sql);
         for id in 2..2 + cast.standbys {
             let node = hosts.node(id);
             node.clone_from(hosts.node(1), &[]);

@@ -24,8 +24,11 @@ pub struct Writers {
 impl Writers {
     /// Waits until the standbys are remembered to have all commits; then begins, and waits for the first rows.
     pub fn at_work(story: &Story) -> Writers {
-        let create = "CREATE TABLE numbered (number bigint); SELECT 'done'";
-        assert_eq!(story.ask(1, create).as_deref(), Some("done"));
+        let create = format!(
+            "CREATE TABLE numbered (number bigint); GRANT INSERT ON numbered TO {}; SELECT 'done'",
+            clients::APPLICATION
+        );
+        assert_eq!(story.ask(1, &create).as_deref(), Some("done"));
         let standbys: Vec<u32> = (2..2 + story.cast().standbys).collect();
         members_are(story, 1, &standbys);
         for id in &standbys {
@@ -130,7 +133,7 @@ impl Drop for Writers {
 async fn write(id: u32, folder: PathBuf, told: Arc<Mutex<BTreeSet<u64>>>) {
     let mut row = u64::from(id) * ROWS;
     loop {
-        if let Some(client) = clients::connect(&folder.to_string_lossy(), "repmgr").await {
+        if let Some(client) = clients::connect_as_application(&folder.to_string_lossy()).await {
             while !client.is_closed() {
                 row += 1;
                 let sql = format!("INSERT INTO numbered VALUES ({row})");
