@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use repmgr::failover::{Cause, Mode, Phase, PrimaryPhase};
+use repmgr::failover::{Cause, Mode, Node, Phase, PrimaryPhase};
 use repmgr::types::NodeType;
 
 use crate::world::{Command, Event, World};
@@ -213,8 +213,12 @@ fn one(world: &mut World, primary: usize) {
         };
         let state = &daemon.state;
         let normal = matches!(state.mode, Mode::Standby(Phase::Normal) | Mode::Witness(Phase::Normal));
+        // Its copy of the records calls the primary replaced, and who could send it a newer one is gone.
+        let misled = |record: &Node| record.node_type == NodeType::Primary && !record.active;
         let excused = matches!(&state.mode, Mode::Standby(Phase::Degraded { .. }))
-            && (!world.hosts[host].settings.automatic || !server.can_follow(&world.hosts[primary].server));
+            && (!world.hosts[host].settings.automatic
+                || !server.can_follow(&world.hosts[primary].server)
+                || state.node(id).is_some_and(misled));
         if excused {
             continue;
         }
