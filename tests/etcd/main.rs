@@ -91,6 +91,12 @@ fn the_holder_lapses_without_etcd_and_is_replaced_when_it_is_dead() {
         (!cluster.node(1).server.is_running()).then_some(())
     });
     assert!(shown(&cluster, 2).contains("\"holder\": 2"), "{}", shown(&cluster, 2));
+    // Told that it may, it comes back by itself.
+    let first = cluster.node(1);
+    first.write_config(&(first.automatic_failover() + &etcd.settings() + "rejoin=rewind\n"));
+    first.signal_daemon(Signal::SIGHUP);
+    cluster.wait_streaming(2, 1);
+    may_write(&cluster, 2);
 }
 
 #[test]
