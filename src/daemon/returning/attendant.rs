@@ -57,6 +57,7 @@ struct Attendant {
     /// Why the last return failed.
     last_error: Option<String>,
     not_before: Instant,
+    /// Since when the server is a standby that receives nothing.
     stuck_since: Option<Instant>,
     kept: Peers,
     etcd: Option<Client>,

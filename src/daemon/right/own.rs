@@ -36,7 +36,7 @@ pub struct Own {
     news: mpsc::UnboundedSender<News>,
     silent_since: Option<Instant>,
     required: Option<Instant>,
-    /// The last one that people were told of.
+    /// The last rule that people were told of.
     told_rule: Option<&'static str>,
 }
 
@@ -113,7 +113,7 @@ impl Own {
         since.elapsed() >= Duration::from_millis(self.told.duration / 2)
     }
 
-    /// What is wanted of the right. Nothing else is done with one of a server that is silent.
+    /// What is wanted of the right, and whether the server is silent: then nothing is to be forced either.
     pub fn want(&mut self, held: bool) -> (Want, bool) {
         let silent = self.is_silent();
         (want(self.told.role, &self.local, held, silent), silent)
