@@ -41,6 +41,10 @@ impl World {
         let wanted = leads && lease.holder == host || self.acquires(host);
         let free = mine || self.now >= lease.until && self.may_be_after(host, lease.holder);
         if wanted && free && self.reaches_majority(host) {
+            // In the synchronous mode it waits for those who have every commit to say how far they are.
+            if !mine && self.acquires(host) && self.random.chance(20) {
+                return Right::Barred("one of those who have every acknowledged commit has not answered".to_owned());
+            }
             self.lease = Some(Lease {
                 holder: host,
                 before: if mine { lease.before } else { lease.holder },
