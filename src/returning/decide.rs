@@ -203,6 +203,8 @@ fn overtaken(seen: &Observation, holder: i32, epoch: u64) -> Decision {
         Histories::Foreign(why) => {
             return decided(Rule::NoRelation, Action::CallPerson, format!("{primary}; {why}"));
         }
+        // A rewind goes over to the new primary's timeline before the server is a standby.
+        Histories::SameTimeline if seen.rewind_failed => "this node has been rewound, and is no standby yet".to_owned(),
         Histories::SameTimeline => {
             let reason = format!("{primary}, and is on the very timeline of this node");
             return decided(Rule::NoRelation, Action::CallPerson, reason);

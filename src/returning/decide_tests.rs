@@ -334,3 +334,27 @@ fn it_is_tried_a_few_times_only() {
         gives(&seen, Rule::GivenUp, Action::CallPerson);
     }
 }
+
+/// Seed 4 of the random sequences: the new primary was gone for a moment when the rewind was complete.
+#[test]
+fn a_rewind_that_was_cut_short_is_tried_again() {
+    let seen = Observation {
+        histories: Histories::SameTimeline,
+        failures: 1,
+        rewind_failed: true,
+        ..overtaken()
+    };
+    gives(&seen, Rule::ReturnsByRewind, Action::Return(Course::Rewind));
+    let first = Observation {
+        failures: 0,
+        rewind_failed: false,
+        ..seen.clone()
+    };
+    gives(&first, Rule::NoRelation, Action::CallPerson);
+    let policy = Rejoin::Manual;
+    gives(
+        &Observation { policy, ..seen },
+        Rule::OvertakenWaits,
+        Action::CallPerson,
+    );
+}
