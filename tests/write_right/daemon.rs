@@ -56,6 +56,9 @@ impl World {
         let random = self.random.next();
         let want = self.want(node);
         let mut settings = self.settings.clone();
+        // One that was booted may be promoted in the place of whom its records name, which may be old.
+        let named = self.random.index(self.hosts.len()) as NodeId + 1;
+        let booted = !self.healed && want == Want::Take && self.random.chance(10);
         let host = &mut self.hosts[node];
         if host.mad_length {
             settings.length = 60_000;
@@ -91,7 +94,7 @@ impl World {
             change: self.change,
             payload: self.payload.clone(),
             force,
-            in_place_of: None,
+            in_place_of: booted.then_some(named),
             dismissed: None,
             server: Seen {
                 start: memory.map(|memory| memory.start),
