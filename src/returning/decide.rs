@@ -5,6 +5,7 @@ use super::observation::{Histories, Holder, Observation, Server, Voters};
 use super::rules::Rule;
 use crate::config::Rejoin;
 use crate::failover::Answer;
+use crate::types::NodeId;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,8 +151,19 @@ fn past_the_fork(seen: &Observation, holder: i32, epoch: u64) -> Decision {
         Rejoin::Manual | Rejoin::Follow => decided(Rule::PastTheFork, Action::CallPerson, reason),
         _ if seen.failures >= ATTEMPTS => given_up(seen, &reason),
         Rejoin::Rewind | Rejoin::Clone if needs_vote(seen) => vote_needed(&reason),
+        Rejoin::Rewind | Rejoin::Clone if seen.past_the_fork < looks_before_stop(seen.own) => decided(
+            Rule::PastTheFork,
+            Action::Wait,
+            format!("{reason}; others may go first"),
+        ),
         Rejoin::Rewind | Rejoin::Clone => decided(Rule::PastTheFork, Action::Stop, reason),
     }
+}
+
+/// An overtaken primary that has just come goes first, and of several standbys one: two that stop at the same moment could
+/// take the majority away, without which neither comes back.
+fn looks_before_stop(own: NodeId) -> u32 {
+    1 + own.0.unsigned_abs() % 4
 }
 
 /// Whether there is no majority without this node, whose vote is not there while its server is stopped.

@@ -33,6 +33,7 @@ fn overtaken() -> Observation {
         policy: Rejoin::Rewind,
         failures: 0,
         rewind_failed: false,
+        past_the_fork: 0,
     }
 }
 
@@ -79,9 +80,22 @@ fn a_standby_that_can_follow_is_left_to_the_failover() {
 fn a_standby_past_the_fork_is_rewound_if_it_may_be() {
     let standby = Observation {
         server: Server::Standby,
+        past_the_fork: 4,
         ..overtaken()
     };
     gives(&standby, Rule::PastTheFork, Action::Stop);
+    // Seed 29 of the random sequences: two that stopped at the same moment took the majority away.
+    let waits = |own: i32| {
+        let at = |past_the_fork| Observation {
+            own: NodeId(own),
+            past_the_fork,
+            ..standby.clone()
+        };
+        (0..9)
+            .take_while(|looks| decide(&at(*looks)).action == Action::Wait)
+            .count()
+    };
+    assert_eq!([waits(3), waits(4), waits(5)], [4, 1, 2]);
     let stopped = Observation {
         server: Server::Stopped,
         ..standby.clone()

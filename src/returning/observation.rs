@@ -23,6 +23,8 @@ pub struct Observation {
     pub failures: u32,
     /// One of them was a rewind, which does not help here.
     pub rewind_failed: bool,
+    /// Looks in a row, before this one, that found the standby past the fork.
+    pub past_the_fork: u32,
 }
 
 /// The own server.

@@ -33,7 +33,6 @@ pub async fn attend(ends: Ends) {
         last_error: None,
         not_before: Instant::now(),
         stuck_since: None,
-        past_the_fork: 0,
         kept: Peers::default(),
         etcd: None,
     };
@@ -60,8 +59,6 @@ struct Attendant {
     not_before: Instant,
     /// Since when the server is a standby that receives nothing.
     stuck_since: Option<Instant>,
-    /// Looks in a row that found it past the fork.
-    past_the_fork: u32,
     kept: Peers,
     etcd: Option<Client>,
 }
@@ -84,18 +81,14 @@ impl Attendant {
             // Whoever has started it again wants to see it run.
             self.remembered.stopped = false;
         }
-        let mut decision = returning::decide(&seen.observation);
-        if decision.rule == Rule::PastTheFork && decision.action == Action::Stop {
-            self.past_the_fork += 1;
-            if self.past_the_fork < self.looks_before_stop() {
-                decision.action = Action::Wait;
-            }
-        } else {
-            self.past_the_fork = 0;
-        }
+        let decision = returning::decide(&seen.observation);
+        self.remembered.past_the_fork = match decision.rule {
+            Rule::PastTheFork => self.remembered.past_the_fork + 1,
+            _ => 0,
+        };
         let waits = matches!(decision.action, Action::Nothing | Action::Wait);
         // A standby mostly waits for what the loop tells of already.
-        if !is_standby || !waits || decision.rule == Rule::VoteNeeded {
+        if !is_standby || !waits || matches!(decision.rule, Rule::VoteNeeded | Rule::PastTheFork) {
             self.say_why(&decision);
         }
         match decision.action {
@@ -107,13 +100,6 @@ impl Attendant {
             Action::Return(course) => self.make_standby(told, &seen, course).await,
             Action::CallPerson => self.call(&seen, &decision),
         }
-    }
-
-    /// How many looks in a row must find a standby past the fork before it is stopped. An overtaken primary that has just
-    /// come goes first, and of several standbys one: two that stop at the same moment could take the majority away,
-    /// without which neither comes back.
-    fn looks_before_stop(&self) -> u32 {
-        2 + self.ends.own.0.unsigned_abs() % 4
     }
 
     /// Most standbys that receive nothing wait for a primary: they are looked at later, and less often.

@@ -38,6 +38,8 @@ pub struct Remembered {
     pub failures: u32,
     /// One of them was a rewind.
     pub rewind_failed: bool,
+    /// Looks in a row that found a standby past the fork.
+    pub past_the_fork: u32,
 }
 
 /// An observation, and what is not for the decision but for carrying it out.
@@ -75,6 +77,7 @@ pub async fn look(
         policy: told.config.rejoin,
         failures: remembered.failures,
         rewind_failed: remembered.rewind_failed,
+        past_the_fork: remembered.past_the_fork,
     };
     if let Voters::Agree { holder, .. } = observation.voters
         && holder != own
