@@ -25,6 +25,9 @@ const SERVER_SETTINGS: &str = "shared_preload_libraries = 'repmgr'\n";
 /// half a minute.
 const LIMIT: Duration = Duration::from_secs(240);
 
+/// From one look at the servers to the next.
+const PACE: Duration = Duration::from_millis(200);
+
 fn cast(seed: u64) -> Cast {
     Cast {
         settings: SETTINGS,
@@ -211,20 +214,24 @@ fn whole_again(story: &mut Story) -> u32 {
     let nodes: Vec<u32> = story.nodes.iter().map(|node| node.id).collect();
     let witness = story.cast().witness.then(|| story.witness());
     let data: Vec<u32> = nodes.iter().copied().filter(|id| Some(*id) != witness).collect();
+    let mut led: Option<(u32, Instant)> = None;
     let primary = loop {
         for id in &nodes {
             start_daemon(story, *id);
         }
-        let moment = Instant::now();
-        std::thread::sleep(Duration::from_secs(1));
         let primaries: Vec<u32> = data
             .iter()
             .copied()
             .filter(|id| story.answers(*id, "SELECT pg_is_in_recovery()", "f"))
             .collect();
-        if let [primary] = primaries[..]
-            && story.clients().wrote(primary, moment)
-            && data.iter().all(|id| *id == primary || follows(story, *id, primary))
+        let leads = match primaries[..] {
+            [one] if data.iter().all(|id| *id == one || follows(story, *id, one)) => Some(one),
+            _ => None,
+        };
+        // Written to since it leads, not before.
+        led = leads.map(|one| led.filter(|(was, _)| *was == one).unwrap_or((one, Instant::now())));
+        if let Some((primary, since)) = led
+            && story.clients().wrote(primary, since)
         {
             break primary;
         }
@@ -233,6 +240,7 @@ fn whole_again(story: &mut Story) -> u32 {
             "not whole again within {LIMIT:?}; primaries: {primaries:?}\n{}",
             story.picture()
         );
+        std::thread::sleep(PACE);
     };
     let others = story.others(primary);
     story.all_well(primary, &others);
