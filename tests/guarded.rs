@@ -3,7 +3,8 @@
 
 mod support;
 
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 
 use nix::sys::signal::Signal;
 use support::cluster::Cluster;
@@ -201,6 +202,36 @@ fn a_switchover_hands_the_right_over() {
     may_write(&cluster, 2);
     assert!(!holds(&cluster, 1));
     cluster.wait_streaming(2, 1);
+}
+
+/// Seed 37 of the random sequences: the server followed, and its record named the old upstream until a person came.
+#[test]
+fn a_follow_waits_for_the_right_of_the_primary_and_records_the_upstream() {
+    let cluster = guarded("guarded-follow");
+    may_write(&cluster, 1);
+    let (first, third) = (cluster.node(1), cluster.node(3));
+    third.repmgr_ok(&["standby", "follow", "--upstream-node-id=2"]);
+    let recorded = || third.record_on(&first.server, "upstream_node_id");
+    assert_eq!(recorded(), "2");
+    first.signal_daemon(Signal::SIGSTOP);
+    is_refused(&cluster, 1);
+    let mut follow = third
+        .program("repmgr")
+        .args(["standby", "follow", "--upstream-node-id=1"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("repmgr");
+    let lines = BufReader::new(follow.stderr.take().expect("a pipe")).lines();
+    let said: Vec<String> = lines
+        .map_while(Result::ok)
+        .inspect(|line| {
+            if line.contains("for the primary to have the right to write") {
+                first.signal_daemon(Signal::SIGCONT);
+            }
+        })
+        .collect();
+    assert!(follow.wait().expect("its end").success(), "{said:#?}");
+    assert_eq!(recorded(), "1");
 }
 
 /// The newest list of voters that a node has on record: version, voters, voters before, those given up.

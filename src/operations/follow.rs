@@ -15,9 +15,15 @@ use crate::instance::server_control::{self, Action};
 use crate::metadata::{NodeRecord, nodes};
 use crate::operations::slots::{self, Created, Dropped, Helpers, SlotManager};
 use crate::operations::wal_receiver;
-use crate::postgres::{Connection, Deadlines, Ping, ServerVersion, ping};
+use crate::postgres::{ConnectError, Connection, Deadlines, Ping, QueryError, ServerVersion, ping};
+use crate::types::RecoveryState;
 use crate::{detail, hint, info, notice, survey, warning};
 
+/// What a server answers that may not write (PostgreSQL: "PostgreSQL Error Codes").
+const READ_ONLY: &str = "25006";
+/// How long a primary that may not write just now is waited for, and how often it is asked.
+const RIGHT_LIMIT: Duration = Duration::from_secs(15);
+const RIGHT_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the old upstream's walsender may take to let go of the slot.
 const OLD_WALSENDER_LIMIT: Duration = Duration::from_secs(15);
 
@@ -73,7 +79,7 @@ impl Repoint<'_> {
             return Ok(());
         };
         let title = self.target.title();
-        let unknown = |error: crate::postgres::QueryError| {
+        let unknown = |error: QueryError| {
             Error::new(
                 self.failure,
                 format!("unable to look at the replication slots of {title}"),
@@ -260,12 +266,28 @@ impl Repoint<'_> {
 
     async fn record(&self) -> Result<()> {
         let what = "the server follows its new upstream, but its node record could not be updated";
-        let mut recorded = nodes::set_standby(self.primary, self.own.node_id, self.target.node_id).await;
-        if recorded.is_err() && self.primary.is_closed() {
-            // A restart of this server may have taken long: one more try on a new connection.
-            if let Ok(primary) = Connection::connect(self.primary.conninfo(), self.primary.deadlines()).await {
-                recorded = nodes::set_standby(&primary, self.own.node_id, self.target.node_id).await;
+        let begin = Instant::now();
+        let mut recorded = self.write_record(self.primary).await;
+        // A restart of this server may have taken long: one more try on a new connection.
+        if recorded.is_err()
+            && self.primary.is_closed()
+            && let Ok(primary) = self.reconnect().await
+        {
+            recorded = self.write_record(&primary).await;
+        }
+        if lacks_right(&recorded) {
+            info!(
+                "waiting up to {} seconds for the primary to have the right to write",
+                RIGHT_LIMIT.as_secs()
+            );
+        }
+        while lacks_right(&recorded) && begin.elapsed() < RIGHT_LIMIT {
+            tokio::time::sleep(RIGHT_INTERVAL).await;
+            let Ok(primary) = self.reconnect().await else { break };
+            if matches!(primary.recovery_state().await, Ok(RecoveryState::Standby)) {
+                break;
             }
+            recorded = self.write_record(&primary).await;
         }
         match recorded {
             Ok(1) => Ok(()),
@@ -278,9 +300,24 @@ impl Repoint<'_> {
         }
     }
 
-    fn failed(&self, what: String, error: crate::postgres::QueryError) -> Error {
+    async fn write_record(&self, primary: &Connection) -> std::result::Result<u64, QueryError> {
+        nodes::set_standby(primary, self.own.node_id, self.target.node_id).await
+    }
+
+    async fn reconnect(&self) -> std::result::Result<Connection, ConnectError> {
+        Connection::connect(self.primary.conninfo(), self.primary.deadlines()).await
+    }
+
+    fn failed(&self, what: String, error: QueryError) -> Error {
         Error::new(self.failure, what).detail(error.to_string())
     }
+}
+
+/// Whether a primary has answered that it may not write: without the right it is read-only.
+fn lacks_right(recorded: &std::result::Result<u64, QueryError>) -> bool {
+    recorded
+        .as_ref()
+        .is_err_and(|error| error.sqlstate() == Some(READ_ONLY))
 }
 
 fn announcement(action: Action) -> &'static str {
