@@ -5,6 +5,7 @@
 
 pub mod abandoned;
 pub mod archive_status;
+pub mod closed;
 pub mod configuration_archive;
 pub mod control_file;
 pub mod data_directory;

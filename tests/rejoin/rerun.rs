@@ -72,6 +72,24 @@ fn in_background(cluster: &Cluster, more: &[&str]) -> Child {
         .expect("repmgr")
 }
 
+/// What a service manager's attempt to start the server comes to while nobody may.
+fn assert_does_not_start(node: &Node) {
+    let server = &node.server;
+    let mut command = server.command(server.stage.bindir.join("pg_ctl"));
+    let started = command
+        .args(["start", "-w", "-t", "20", "-D"])
+        .arg(&server.data)
+        .arg("-l")
+        .arg(server.log_file())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("pg_ctl");
+    assert!(!started.success());
+    let log = std::fs::read_to_string(server.log_file()).expect("the server's log");
+    assert!(log.contains("has invalid permissions"), "{log}");
+}
+
 fn own_port(node: &Node) -> bool {
     let text = std::fs::read_to_string(node.server.data.join("postgresql.conf")).expect("postgresql.conf");
     let mut ports = text.lines().filter_map(|line| line.strip_prefix("port = "));
@@ -111,6 +129,8 @@ fn killed_while_pg_rewind_works_it_is_finished_by_the_next_run() {
     // pg_rewind goes on without the one who started it.
     let said = refused(&cluster, 24, &words(&options));
     assert!(said.contains("another rejoin"), "{said}");
+    // Seed 80 of the random sequences: a service manager started the server in the middle of the rewind.
+    assert_does_not_start(first);
     user::write(&first.server.folder.join("go"), "");
     eventually("pg_rewind has ended", || kill(pid, None).is_err().then_some(()));
     assert!(!own_port(first), "pg_rewind has brought the primary's configuration");
@@ -163,6 +183,11 @@ fn a_rewind_that_was_killed_half_way_ends_in_a_clone_and_not_in_a_damaged_node()
     let said = refused(&cluster, 24, &words(&options));
     assert!(said.contains("must not be started as it is"), "{said}");
     assert!(last_event(&cluster).starts_with("1 node_rejoin f pg_rewind cannot rewind this node"));
+    let mode = std::fs::metadata(&first.server.data)
+        .expect("its mode")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o702, "which PostgreSQL refuses to start in");
     put_program(first, "pg_rewind", "exec REAL \"$@\"");
     let said = refused(&cluster, 24, &words(&options));
     assert!(

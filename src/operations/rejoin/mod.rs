@@ -184,6 +184,7 @@ fn steps<'r>() -> Vec<Step<Rejoin<'r>>> {
             .point_of_no_return(),
         step("rewind").act(|rejoin| Box::pin(rejoin.rewind())),
         step("what a rewind leaves behind").act(|rejoin| Box::pin(async { rejoin.tidy_rewind() })),
+        step("a server may start again").act(|rejoin| Box::pin(async { rejoin.open_data_directory() })),
         step("slot, replication configuration, start, record").act(|rejoin| Box::pin(rejoin.attach())),
         step("wait until the node is attached").act(|rejoin| Box::pin(rejoin.await_attachment())),
         step("slots of the former primary").act(|rejoin| Box::pin(rejoin.drop_slots())),

@@ -14,7 +14,7 @@ use crate::exit_code::ExitCode;
 use crate::instance::configuration_archive;
 use crate::instance::rewind::{Rewind, RewindError};
 use crate::instance::vote::Vote;
-use crate::instance::{control_file, disk_space, program, replication_configuration, single_user};
+use crate::instance::{closed, control_file, disk_space, program, replication_configuration, single_user};
 use crate::operations::attach::{self, Verdict};
 use crate::operations::rewind_settings;
 use crate::postgres::{Connection, Deadlines};
@@ -331,7 +331,7 @@ impl Rejoin<'_> {
                 .hint("clone this node again with \"repmgr standby clone --force\""),
             (true, false) => failed.hint("nothing was changed; else clone this node again"),
             (false, _) => failed
-                .detail("the data directory may be changed in part and must not be started as it is")
+                .detail("the data directory may be changed in part and must not be started as it is; its mode keeps a server from it")
                 .hint("mend the reason and run the same command again; if that fails too, clone this node again"),
         }
     }
@@ -341,20 +341,35 @@ impl Rejoin<'_> {
         if !self.is_rewind() {
             return Ok(());
         }
+        let data = &self.config.data_directory;
+        let earlier = self.journal.is_some();
+        // A service manager may start the server at any moment: closed first, then looked at.
+        closed::close(data).map_err(unwritable)?;
+        match self.write_journal() {
+            Ok(journal) => {
+                self.journal = Some(journal);
+                self.changed = true;
+                Ok(())
+            }
+            Err(error) if earlier => Err(error),
+            Err(error) => {
+                closed::open(data).map_err(unwritable)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn write_journal(&self) -> Result<Journal> {
         self.require_stopped()?;
         let archive = match &self.journal {
             Some(earlier) => earlier.archive.clone(),
             None => self.archive.as_ref().map(|archive| archive.folder.clone()),
         };
         let journal = Journal::new(self.control()?, archive.as_deref());
-        journal.write(&self.config.data_directory).map_err(|error| {
-            Error::new(ExitCode::RejoinFail, "unable to write into the data directory")
-                .detail(error.to_string())
-                .hint("nothing was changed")
-        })?;
-        self.journal = Some(journal);
-        self.changed = true;
-        Ok(())
+        journal
+            .write(&self.config.data_directory)
+            .map_err(|error| unwritable(error).hint("nothing was changed"))?;
+        Ok(journal)
     }
 
     pub(super) async fn rewind(&mut self) -> Result<()> {
@@ -415,9 +430,7 @@ impl Rejoin<'_> {
         if !journal.finished {
             nix::unistd::sync();
             journal.finished = true;
-            journal.write(data).map_err(|error| {
-                Error::new(ExitCode::RejoinFail, "unable to write into the data directory").detail(error.to_string())
-            })?;
+            journal.write(data).map_err(unwritable)?;
         }
         replication_configuration::write_standby_signal(data)
             .map_err(|error| error.with_exit_code(ExitCode::RejoinFail))?;
@@ -440,6 +453,15 @@ impl Rejoin<'_> {
         }
         Ok(())
     }
+
+    /// A rewind that did not come to its end has left it closed.
+    pub(super) fn open_data_directory(&self) -> Result<()> {
+        closed::open(&self.config.data_directory).map_err(unwritable)
+    }
+}
+
+fn unwritable(error: std::io::Error) -> Error {
+    Error::new(ExitCode::RejoinFail, "unable to write into the data directory").detail(error.to_string())
 }
 
 fn remove_slots(folder: &Path) {
