@@ -25,7 +25,7 @@ command -v debootstrap >/dev/null || apt-get install -y -qq debootstrap >/dev/nu
 
 # Tests on servers whose outcome may depend on the version of PostgreSQL. The others are about hosts, networks and SSH.
 on_servers="switchover conformance rejoin mixed without_library unreachable connections node_service daemon_service
-    extension enforcement guarded events instance"
+    extension enforcement guarded returning synchronous events instance"
 
 suite_of() {
     case $1 in
