@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::commands::connecting::unanswered;
-use crate::commands::{ColumnFormat, Context, Options};
+use crate::commands::{ColumnFormat, Context, Options, write_right};
 use crate::config::WriteRight;
 use crate::error::{Error, Result};
+use crate::etcd::Standing;
 use crate::exit_code::ExitCode;
 use crate::metadata::Attachment;
+use crate::metadata::write_right::Vote;
 use crate::metadata::{NodeRecord, nodes};
 use crate::output::{self, CheckStatus};
 use crate::postgres::{Connection, Deadlines};
@@ -19,6 +21,10 @@ use crate::types::{NodeId, RecoveryState};
 
 /// A node that answers, answers at once; one that hangs must not hold up the table.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Who votes where etcd grants the right, and what is said if it gives no answer that can be used.
+const ETCD: &str = "etcd";
+const ETCD_UNKNOWN: &str = "etcd: unknown";
 
 /// The limits for connections to many nodes.
 pub fn deadlines() -> Deadlines {
@@ -55,7 +61,15 @@ impl Overview {
             daemons,
             right: context.config.write_right != WriteRight::Off,
         };
-        let observations = survey::probe(records, Some(connection), subject, deadlines()).await;
+        let etcd = write_right::etcd(context, &connection).await.transpose();
+        let (mut observations, granted) = tokio::join!(
+            survey::probe(records, Some(connection), subject, deadlines()),
+            write_right::granted_by(etcd)
+        );
+        if let Some(granted) = granted {
+            let rights = observations.iter_mut().filter_map(|node| node.right.as_mut());
+            rights.for_each(|right| *right = as_etcd_sees_it(right.own_left, granted.as_ref().ok()));
+        }
         Ok(Overview::judge(observations, context.options.verbose))
     }
 
@@ -147,6 +161,20 @@ impl Overview {
     }
 }
 
+/// Where etcd grants the right, no node votes: etcd is the one voter of all.
+fn as_etcd_sees_it(own_left: u64, standing: Option<&Standing>) -> Vote {
+    let holder = standing.and_then(Standing::holder);
+    let last = standing.and_then(|standing| standing.seen.last).map(|entry| entry.kept);
+    let left = standing.and_then(|standing| standing.left).unwrap_or(0);
+    Vote {
+        voter: if standing.is_some() { ETCD } else { ETCD_UNKNOWN }.to_owned(),
+        holder: holder.or(last).map(|kept| NodeId(kept.node)),
+        epoch: holder.or(last).map(|kept| kept.epoch),
+        lease_left: holder.map_or(0, |_| left * 1000),
+        own_left,
+    }
+}
+
 /// The cells with which the row of a node begins: ID, Name, Role, Status, Upstream.
 pub fn first_cells(node: &Observation, verdict: &Verdict) -> Vec<String> {
     vec![
@@ -180,8 +208,8 @@ impl Overview {
             found.map_or_else(|| id.to_string(), |(node, _)| node.record.node_name.clone())
         };
         let left = match right.voter.as_str() {
-            "voting" if right.lease_left > 0 => seconds(right.lease_left),
-            "voting" => "-".to_owned(),
+            "voting" | ETCD if right.lease_left > 0 => seconds(right.lease_left),
+            "voting" | ETCD => "-".to_owned(),
             // Why it does not vote.
             other => other.to_owned(),
         };
@@ -288,7 +316,6 @@ pub mod samples {
     //! A cluster in which much is wrong.
 
     use super::*;
-    use crate::metadata::write_right::Vote;
     use crate::survey::{DaemonState, OwnRecord};
     use crate::types::{NodeType, TimelineId};
 

@@ -51,9 +51,13 @@ fn holds(cluster: &Cluster, id: u32) -> bool {
     cluster.node(id).server.try_query(STANDING).as_deref() == Ok("t")
 }
 
-fn shown(cluster: &Cluster, id: u32) -> String {
-    let output = cluster.node(id).repmgr(&["write-right", "show", "--format=json"]);
+fn printed(cluster: &Cluster, id: u32, line: &[&str]) -> String {
+    let output = cluster.node(id).repmgr(line);
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn shown(cluster: &Cluster, id: u32) -> String {
+    printed(cluster, id, &["write-right", "show", "--format=json"])
 }
 
 #[test]
@@ -63,6 +67,11 @@ fn the_holder_lapses_without_etcd_and_is_replaced_when_it_is_dead() {
     guarded(&mut cluster, &etcd.settings());
     may_write(&cluster, 1);
     assert!(shown(&cluster, 1).contains("\"holder\": 1"), "{}", shown(&cluster, 1));
+    for verb in [["cluster", "show"], ["service", "status"]] {
+        let text = printed(&cluster, 2, &verb);
+        assert!(text.contains("| Holder | Epoch | Lease left"), "{text}");
+        assert_eq!(text.matches("| node1  | 1     | ").count(), 2, "{text}");
+    }
 
     // A member less is nothing; all silent is no right, until they are back.
     etcd.kill(0);
@@ -137,10 +146,11 @@ fn a_user_over_tls_is_let_in_and_a_node_with_another_setting_is_not() {
 
     // A wrong password is named, and the secret is not.
     user::write(&password, "falsch\n");
-    let output = cluster.node(1).repmgr(&["write-right", "show"]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = printed(&cluster, 1, &["write-right", "show"]);
     assert!(text.contains("user \"repmgr\" is not let in"), "{text}");
     assert!(!text.contains("falsch"), "{text}");
+    let text = printed(&cluster, 1, &["cluster", "show"]);
+    assert!(text.contains("etcd: unknown") && !text.contains("falsch"), "{text}");
     user::write(&password, "geheim\n");
 
     for id in 1..=2 {

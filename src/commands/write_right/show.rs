@@ -1,20 +1,15 @@
 //! `repmgr write-right show`: the right as each voter sees it.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use repmgr_write_right::ListRank;
 use serde::Serialize;
 
 use crate::commands::{ColumnFormat, Context, connecting, overview};
 use crate::error::Result;
-use crate::etcd::{Problem, Standing};
+use crate::etcd::Standing;
 use crate::exit_code::ExitCode;
 use crate::operations::write_right::{self, Voter};
 use crate::output::Table;
-
-/// How long etcd may take.
-const ETCD_LIMIT: Duration = Duration::from_secs(5);
 
 /// What one voter says.
 #[derive(Debug, Serialize)]
@@ -110,7 +105,7 @@ fn mark_given_up(rows: &mut [Row]) {
 }
 
 /// What etcd says, and each node's own right.
-fn show_etcd(context: &Context, rows: &[Row], granted: std::result::Result<Standing, Problem>) -> ExitCode {
+fn show_etcd(context: &Context, rows: &[Row], granted: std::result::Result<Standing, String>) -> ExitCode {
     #[derive(Serialize)]
     struct Document<'a> {
         etcd: Etcd,
@@ -139,7 +134,7 @@ fn show_etcd(context: &Context, rows: &[Row], granted: std::result::Result<Stand
         epoch: holder.or(last).map(|kept| kept.epoch),
         lease_left_s: standing.and_then(|standing| standing.left),
         last_holder: last.map(|kept| kept.node),
-        problem: granted.as_ref().err().map(Problem::to_string),
+        problem: granted.as_ref().err().cloned(),
     };
     let exit_code = match etcd.problem {
         Some(_) => ExitCode::DbConn,
@@ -185,13 +180,7 @@ pub async fn run(context: &Context) -> Result<ExitCode> {
     drop(local);
     let voters = write_right::voters(records, overview::deadlines()).await;
     let rows = async { join_all(voters.iter().map(Row::of)).await };
-    let granted = async {
-        match &etcd {
-            Some(etcd) => Some(etcd.standing(ETCD_LIMIT).await),
-            None => None,
-        }
-    };
-    let (mut rows, granted) = tokio::join!(rows, granted);
+    let (mut rows, granted) = tokio::join!(rows, super::granted_by(etcd.map(Ok)));
     if let Some(granted) = granted {
         return Ok(show_etcd(context, &rows, granted));
     }
