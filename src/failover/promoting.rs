@@ -78,6 +78,10 @@ impl Turn<'_> {
             let rule = if barred { Rule::RightBarred } else { Rule::RightSought };
             return turn.decide_polling(rule, format!("{why}; it is tried for {left:.0} s more"));
         }
+        // Whom it went past gets another chance: that one may reach a majority.
+        let own = turn.next.own;
+        turn.next.passed_over.retain(|node| *node == own);
+        turn.next.waited_for = None;
         turn.notify_siblings(Notification::RerunElection);
         turn.become_degraded(Cause::Cancelled, turn.settings.rerun_interval);
         if barred {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::action::{Action, Where};
 use super::driven::{Daemon, REFUSED, UP, announced, node, seen};
-use super::observation::{Answer, CommandEnd, ConnectFailure, Finished, Notification, Seen};
+use super::observation::{Answer, CommandEnd, ConnectFailure, Finished, Notification, Right, Seen};
 use super::rules::Rule;
 use crate::types::{Lsn, NodeId, NodeType, RecoveryState};
 
@@ -64,6 +64,27 @@ fn w13_w26_a_winner_that_does_not_act_is_passed_over() {
         value: Notification::RerunElection
     }));
     daemon.until(Rule::ElectionWon);
+}
+
+/// Seed 85084 of the simulation: a node without a majority went past another one for ever, and kept it from voting.
+#[test]
+fn who_is_not_granted_the_right_lets_those_act_again_whom_it_went_past() {
+    let mut daemon = Daemon::watching(|_| ());
+    daemon.upstream = REFUSED;
+    daemon.others[0].receive_lsn = Some(Lsn(2000));
+    daemon.right = Right::Missing("two of four nodes answer".to_owned());
+    daemon.until(Rule::OvertakingAnnounced);
+    daemon.until(Rule::RightMissing);
+    let next = loop {
+        let decision = daemon.turn();
+        if matches!(
+            decision.rule,
+            Rule::ElectionLost | Rule::OvertakingAnnounced | Rule::ElectionWon
+        ) {
+            break decision;
+        }
+    };
+    assert_eq!(next.rule, Rule::ElectionLost, "{}", next.reason);
 }
 
 /// An original that is told to vote again may win at that very moment, as it does not hold back.
