@@ -78,10 +78,12 @@ impl Server {
     /// A new database cluster with what replication needs, not started.
     pub fn initialise(&self, settings: &str) {
         let data = self.data.to_str().expect("a path in UTF-8");
-        self.run(
-            "initdb",
-            &["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", data],
-        );
+        let mut arguments = vec!["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", data];
+        if self.stage.major >= 18 && settings.contains("wal_log_hints = off") {
+            // Checksums, which are the default since, write the hints, too.
+            arguments.push("--no-data-checksums");
+        }
+        self.run("initdb", &arguments);
         self.configure(settings);
     }
 
