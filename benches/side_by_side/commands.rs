@@ -112,7 +112,7 @@ pub fn switchovers(bench: &mut Bench) {
 }
 
 /// Makes a standby the primary; how long that took, and how long nobody could write.
-fn switch_over(hosts: &Hosts, to: u32) -> (f64, f64) {
+pub fn switch_over(hosts: &Hosts, to: u32) -> (f64, f64) {
     let writers = Writers::start(hosts);
     let time = measure(hosts, to, &["standby", "switchover", "--siblings-follow"], &[0]);
     let outage = writers.outage();

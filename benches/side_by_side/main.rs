@@ -14,6 +14,7 @@ mod comparison;
 mod daemons;
 mod growth;
 mod record;
+mod right;
 mod writers;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ const PARTS: &[(&str, Part)] = &[
     ("cloning", cloning::beside_pg_basebackup),
     // Before a connection is cut: a primary that stops waits for standbys that it takes for connected.
     ("switchover", commands::switchovers),
+    ("right", right::switchovers),
     ("silent", commands::looking_past_a_silent_host),
     ("daemon", daemons::standing_by),
     ("failover", daemons::lost_primaries),

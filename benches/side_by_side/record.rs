@@ -26,6 +26,9 @@ What the lines mean:
 - **cluster show of n nodes**: records with the addresses of the nodes that there are. With silent ones only ours is
   measured, as the original waits for one after the other.
 - **write outage**: from the last write that was confirmed to the first one after it, by clients that write all the time.
+- **switchover with write_right**: ours with daemons on all hosts, with the right to write and without it in turn. What
+  the right costs a commit is measured by `cargo bench --bench enforcement`, which fails above a hundredth of a
+  transaction of pgbench.
 - **daemon**: one minute in which nothing happens, with `monitor_interval_secs=1`. Processor time is what
   the processes' own clocks say; resident memory includes the pages of shared libraries.
 - **failover**: `monitor_interval_secs=1`, `reconnect_attempts=3`, `reconnect_interval=1`, `connect_timeout=2`.

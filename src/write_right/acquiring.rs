@@ -153,15 +153,21 @@ impl Turn<'_> {
                 None => doing.promised.contains_key(&node),
             })
         };
+        let free = ends.iter().copied().find(|end| free_after(*end));
         let random = self.random_while();
-        match ends.into_iter().find(|end| free_after(*end)) {
+        // What another node has it may give back at any moment, and nobody can write until a candidate has it.
+        let soon = ends.first().filter(|_| self.seen.want == Want::Take).map(|left| {
+            let poll = self.settings.poll();
+            self.now + (*left).clamp(1, poll) + self.seen.random % (poll / 2)
+        });
+        match free {
             Some(left) => {
                 let reason = format!(
                     "another node's lease, or silence after a loss, lasts {left} ms longer at the voters that are needed"
                 );
                 let short = (random - self.now) / 4;
-                let until = (self.now + left.min(self.settings.length) + short).max(self.now + 1);
-                self.back_off(Rule::HeldByOther, reason, until)
+                let end = (self.now + left.min(self.settings.length) + short).max(self.now + 1);
+                self.back_off(Rule::HeldByOther, reason, soon.unwrap_or(end))
             }
             None => {
                 let reason = format!(
@@ -170,7 +176,7 @@ impl Turn<'_> {
                     listed(doing.promised.keys()),
                     listed(doing.refused.keys())
                 );
-                self.back_off(Rule::TooFewPromises, reason, random)
+                self.back_off(Rule::TooFewPromises, reason, soon.unwrap_or(random))
             }
         }
     }

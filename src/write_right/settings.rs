@@ -39,6 +39,11 @@ impl Settings {
         self.length.saturating_sub(self.margin)
     }
 
+    /// How often a candidate asks for what another node has, which may give it back at any moment.
+    pub fn poll(&self) -> u64 {
+        (self.length / 100).min(50)
+    }
+
     /// A short while before the next attempt, other ones for other numbers, so that two that met do not meet again.
     pub fn back_off(&self, random: u64) -> u64 {
         self.length / 100 + random % (self.length / 5).max(1)

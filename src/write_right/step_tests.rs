@@ -214,6 +214,32 @@ fn it_is_taken_only_in_place_of_the_node_that_had_it_last() {
 }
 
 #[test]
+fn a_candidate_has_it_soon_after_another_node_gave_it_back() {
+    let mut cluster = Cluster::new();
+    cluster.acquire();
+    let ballot = cluster.state.held.as_ref().expect("the right").ballot;
+    let random = [5, 77, 1_234_567];
+    for random in random {
+        cluster.state = State::new(2, random);
+        cluster.seen.random = random;
+        let refused = loop {
+            let decision = cluster.turn(&[1, 2, 3]);
+            if decision.rule == Rule::HeldByOther {
+                break decision;
+            }
+            cluster.now += 1;
+        };
+        let pause = refused.wake_at - cluster.now;
+        assert!((1..=2 * cluster.settings.poll()).contains(&pause), "{pause} ms");
+    }
+    for voter in 1..=3 {
+        cluster.say(voter, &Request::Release { ballot });
+    }
+    cluster.now += 2 * cluster.settings.poll();
+    cluster.acquire();
+}
+
+#[test]
 fn the_right_is_given_back_only_when_the_server_is_gone() {
     let mut cluster = Cluster::new();
     cluster.acquire();

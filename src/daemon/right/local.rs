@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
@@ -12,8 +12,12 @@ use crate::instance::abandoned;
 use crate::metadata::{NodeRecord, write_right};
 use crate::postgres::{Connection, QueryError};
 
-/// How often it is looked at. A person who promotes this server, and a server that is gone, are noticed as fast.
-const PACE: Duration = Duration::from_millis(300);
+/// How often it is looked at. A person who promotes this server is noticed as fast.
+const PACE: Duration = Duration::from_millis(100);
+/// The same for [`HURRY`] from when a promotion was wished for or the server was lost: nobody can write until what may
+/// follow now is done.
+const HURRIED_PACE: Duration = Duration::from_millis(20);
+const HURRY: Duration = Duration::from_secs(30);
 /// How long one answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -32,6 +36,15 @@ pub struct Seen {
     pub without_extension: bool,
     /// It does not answer, and no process of it is left.
     pub nobody_attached: bool,
+}
+
+impl Seen {
+    fn may_be_in_a_hurry(&self) -> bool {
+        match &self.standing {
+            Some(standing) => standing.wished,
+            None => !self.without_extension,
+        }
+    }
 }
 
 /// What it is to be told.
@@ -65,14 +78,21 @@ pub async fn attend(
     seen: watch::Sender<Seen>,
 ) {
     let mut kept: Option<Arc<Connection>> = None;
+    let mut begun: Option<Instant> = None;
     loop {
+        let hurried = begun.is_some_and(|begun| begun.elapsed() < HURRY);
+        let pace = if hurried { HURRIED_PACE } else { PACE };
         let order = tokio::select! {
             biased;
             order = orders.recv() => match order {
                 Some(order) => Some(order),
                 None => return,
             },
-            () = tokio::time::sleep(PACE) => None,
+            () = tokio::time::sleep(pace) => None,
+            () = lost(kept.as_deref()) => {
+                kept = None;
+                None
+            }
         };
         let Some(own) = record.borrow().clone() else { continue };
         let now = match connection(&own, &mut kept).await {
@@ -92,11 +112,20 @@ pub async fn attend(
             nobody_attached: abandoned::check(&data_directory).is_ok(),
             ..Seen::default()
         });
+        begun = now.may_be_in_a_hurry().then(|| begun.unwrap_or_else(Instant::now));
         seen.send_if_modified(|before| {
             let changed = *before != now;
             *before = now;
             changed
         });
+    }
+}
+
+/// Ends when a connection does.
+async fn lost(kept: Option<&Connection>) {
+    match kept {
+        Some(connection) => connection.closed().await,
+        None => std::future::pending().await,
     }
 }
 

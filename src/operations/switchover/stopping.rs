@@ -9,6 +9,7 @@ use crate::conninfo::Conninfo;
 use crate::error::{Error, Result};
 use crate::exit_code::ExitCode;
 use crate::instance::server_control::Action;
+use crate::operations::write_right;
 use crate::postgres::{Connection, Deadlines, Ping, ping};
 use crate::remote::Call;
 use crate::types::RecoveryState;
@@ -60,6 +61,8 @@ impl Switchover<'_> {
             detail!("executing \"{}\"", self.peer.for_person(&line));
             self.stop_sent = true;
             self.writable_until = Some(Instant::now());
+            let connection = self.superuser.as_ref().unwrap_or(&self.local);
+            write_right::announce(&self.request.config, connection).await;
         }
         let stop_limit = Action::Stop.default_limit() + CHECKPOINT_LIMIT;
         let stopping = async {
@@ -155,6 +158,7 @@ impl Switchover<'_> {
         if !touched || self.promotion != Promotion::NotAsked {
             return;
         }
+        write_right::withdraw(self.superuser.as_ref().unwrap_or(&self.local)).await;
         let title = self.former.title();
         notice!("putting things back: {title} is to be primary again");
         let conninfo = Conninfo::parse(&self.former.conninfo).unwrap_or_default();

@@ -19,7 +19,7 @@ pub use forcing::{Forcing, force};
 pub use switching::{Voter, disable, enable, look, voters};
 
 /// How often it is looked whether the daemon has acquired it.
-const PACE: Duration = Duration::from_millis(100);
+const PACE: Duration = Duration::from_millis(25);
 /// How long the wish outlasts the wait for it: the promotion, and the daemon's next look at its server.
 const BEYOND: Duration = Duration::from_secs(90);
 
@@ -38,14 +38,13 @@ pub async fn acquire(config: &Config, connection: &Connection) -> Result<()> {
         return Ok(());
     }
     has_every_commit(config, connection).await?;
-    let limit = config.write_right_duration * 3;
+    let limit = limit(config);
     notice!(
         "waiting up to {} seconds until the daemon of this node has acquired the right to write",
         limit.as_secs()
     );
     detail!("the right of the last holder may have to end first");
-    let wish = u64::try_from((limit + BEYOND).as_millis()).unwrap_or(u64::MAX);
-    write_right::wish(connection, wish)
+    write_right::wish(connection, wish(config))
         .await
         .map_err(|error| failed("the daemon could not be asked for the right to write").detail(error.to_string()))?;
     let begin = Instant::now();
@@ -67,6 +66,31 @@ pub async fn acquire(config: &Config, connection: &Connection) -> Result<()> {
             .hint("see the daemon's log for which nodes voted; \"repmgr write-right show\" asks all of them")
             .hint("the daemon of this node must run, with \"write_right\" in repmgr.conf"),
     )
+}
+
+/// Has the daemon of this standby try to acquire the right at once, which is needed in a moment: [`acquire`] waits for it.
+pub async fn announce(config: &Config, connection: &Connection) {
+    if matches!(write_right::standing(connection).await, Ok(Some(standing)) if standing.required) {
+        // What keeps it from this is told when the right is needed.
+        let _ = write_right::wish(connection, wish(config)).await;
+    }
+}
+
+/// Takes back what [`announce`] did, if it was anything.
+pub async fn withdraw(connection: &Connection) {
+    if matches!(write_right::standing(connection).await, Ok(Some(standing)) if standing.wished) {
+        let _ = write_right::wish(connection, 0).await;
+    }
+}
+
+/// How long the right is waited for.
+fn limit(config: &Config) -> Duration {
+    config.write_right_duration * 3
+}
+
+/// For how many milliseconds it is wished for.
+fn wish(config: &Config) -> u64 {
+    u64::try_from((limit(config) + BEYOND).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An error if by what the nodes say acknowledged commits may be elsewhere. The daemon asks again when it holds the right.
