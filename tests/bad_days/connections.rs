@@ -1,6 +1,5 @@
 //! Servers that answer late, not at all, or stop in the middle of a sentence.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::proxy::{Proxy, Then};
@@ -21,7 +20,7 @@ fn a_server_that_accepts_and_never_answers_costs_its_timeout_and_no_more() {
     let cluster = Cluster::new("bad-silent", 1);
     let node = cluster.node(1);
     // The kernel accepts for it; nobody reads.
-    let silent = TcpListener::bind(("127.0.0.1", ports::free())).expect("a listener");
+    let silent = ports::listener();
     let conninfo = format!(
         "host=127.0.0.1 port={} user=repmgr dbname=repmgr connect_timeout=2",
         silent.local_addr().expect("an address").port()
