@@ -225,7 +225,7 @@ fn a_follow_waits_for_the_right_of_the_primary_and_records_the_upstream() {
     let said: Vec<String> = lines
         .map_while(Result::ok)
         .inspect(|line| {
-            if line.contains("for the primary to have the right to write") {
+            if line.contains("for the primary to accept writes") {
                 first.signal_daemon(Signal::SIGCONT);
             }
         })

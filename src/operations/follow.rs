@@ -277,7 +277,7 @@ impl Repoint<'_> {
         }
         if lacks_right(&recorded) {
             info!(
-                "waiting up to {} seconds for the primary to have the right to write",
+                "waiting up to {} seconds for the primary to accept writes",
                 RIGHT_LIMIT.as_secs()
             );
         }
